@@ -1,0 +1,1 @@
+"""How a job is launched and watched from Airflow: one operator per way of launching."""

@@ -1,0 +1,1 @@
+"""Roundtrip: raw data to a served model, and back when it drifts."""

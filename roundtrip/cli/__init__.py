@@ -1,0 +1,1 @@
+"""The `roundtrip` command. `roundtrip.cli.doctor` runs on a bare Python: import nothing here."""

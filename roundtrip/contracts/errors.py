@@ -1,0 +1,82 @@
+"""Every error of Roundtrip, in one tree. A message gives the value, the limit and the remedy.
+
+The exit code tells Airflow what to do with the task (docs/architecture.md, "Exit codes").
+"""
+
+
+class RoundtripError(Exception):
+    """Something failed that may succeed when tried again: Airflow retries with backoff."""
+
+    exit_code = 1
+
+
+class AnswerIsNo(RoundtripError):
+    """The job worked and its answer is no (a gate, the governor, nothing to do): skip what follows, not a failure."""
+
+    exit_code = 10
+
+
+class BadRequest(RoundtripError):
+    """The data or the request is wrong: fail, and don't retry."""
+
+    exit_code = 20
+
+
+class UnknownUseCase(BadRequest):
+    """No use case of that name is declared."""
+
+
+class BadName(BadRequest):
+    """A name or address from a user that is not of the allowed form."""
+
+
+class BadPartition(BadRequest):
+    """A partition that is no month of the form 2013-04, or that the use case does not cover."""
+
+
+class SettingMissing(BadRequest):
+    """An environment variable that a job needs is not set."""
+
+
+class MissingSource(BadRequest):
+    """A landed partition lacks a source file that its feed declares."""
+
+
+class BadFile(BadRequest):
+    """A landed file that can't be read as its format, or whose header is not the contract's."""
+
+
+class RowsRejected(BadRequest):
+    """More rows than the limit break the row contract: the partition stops, nothing of it is published."""
+
+
+class ChecksFailed(BadRequest):
+    """A table check (Great Expectations) failed before publishing: nothing was published."""
+
+
+class SnapshotUnusable(BadRequest):
+    """The pinned tables don't hold what training needs (no rows, no labels, a missing partition)."""
+
+
+class ReceiptMissing(BadRequest):
+    """A job reads a predecessor's receipt that isn't in the run folder."""
+
+
+class DigestMismatch(BadRequest):
+    """A file of a model version is not the one its manifest names."""
+
+
+class ParityFailed(BadRequest):
+    """The compiled model answers differently from the trained one."""
+
+
+class ProbeFailed(RoundtripError):
+    """A loaded model version does not answer, or answers wrongly: it is not promoted."""
+
+
+class ReleaseConflict(RoundtripError):
+    """Somebody else changed the release document first (its generation moved on)."""
+
+
+class ServiceUnavailable(RoundtripError):
+    """A service did not answer in time."""

@@ -1,0 +1,78 @@
+"""The model contract as it travels with a model version: inputs, outputs, units, and the vocabulary of its categories.
+
+Training writes it (`contract.json`); export, Triton's configuration, the gateway and batch scoring read it. Only numpy is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from roundtrip.contracts.use_cases import Input, Output, UseCase
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Value = float | int | str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelContract:
+    """What a model version takes and gives."""
+
+    use_case: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    baseline_column: str
+    vocabulary: dict[str, list[str]]
+    """Category input → its known values; the id of a value is its place + 1, id 0 is unknown or missing."""
+
+    @classmethod
+    def of(cls, use_case: UseCase, vocabulary: dict[str, list[str]]) -> ModelContract:
+        """The contract that a use case declares, with the vocabulary of its training rows."""
+        return cls(
+            use_case=use_case.name,
+            inputs=use_case.inputs,
+            outputs=use_case.outputs,
+            baseline_column=use_case.baseline.column,
+            vocabulary=vocabulary,
+        )
+
+    @classmethod
+    def from_json(cls, content: bytes | str) -> ModelContract:
+        values = json.loads(content)
+        values["inputs"] = tuple(Input(**entry) for entry in values["inputs"])
+        values["outputs"] = tuple(Output(**entry) for entry in values["outputs"])
+        return cls(**values)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
+
+    @property
+    def numbers(self) -> tuple[Input, ...]:
+        return tuple(entry for entry in self.inputs if entry.kind == "number")
+
+    @property
+    def categories(self) -> tuple[Input, ...]:
+        return tuple(entry for entry in self.inputs if entry.kind == "category")
+
+    def encode(self, columns: Mapping[str, Sequence[Value]]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Columns of n values → numbers float32 [n, N] (NaN where missing) and categories int32 [n, C] (0 where unknown or missing).
+
+        A column that is left out counts as missing in every row. Clamping and scaling happen inside the network.
+        """
+        import numpy as np
+
+        rows = len(next(iter(columns.values())))
+        missing: list[Value] = [None] * rows
+        numbers = np.full((rows, len(self.numbers)), np.nan, dtype=np.float32)
+        for place, entry in enumerate(self.numbers):
+            numbers[:, place] = np.asarray(columns.get(entry.name, missing), dtype=np.float32)
+        categories = np.zeros((rows, len(self.categories)), dtype=np.int32)
+        for place, entry in enumerate(self.categories):
+            ids = {value: number for number, value in enumerate(self.vocabulary[entry.name], start=1)}
+            categories[:, place] = [ids.get(str(value), 0) for value in columns.get(entry.name, missing)]
+        return numbers, categories

@@ -1,0 +1,43 @@
+"""Names that users give, checked before they become part of a path, an SQL statement or a command."""
+
+from __future__ import annotations
+
+import re
+
+from roundtrip.contracts.errors import BadName, BadPartition
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_PARTITION = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
+
+
+def checked_name(name: str, *, what: str) -> str:
+    """`name` if it is lower_snake_case of at most 63 characters; raises BadName otherwise. `what` says what it names."""
+    if not _NAME.fullmatch(name):
+        raise BadName(f"{what} {name!r} is not of the form [a-z][a-z0-9_]* (63 characters at most): use lower_snake_case.")
+    return name
+
+
+def checked_partition(partition: str) -> str:
+    """`partition` if it is a month such as 2013-04; raises BadPartition otherwise."""
+    if not _PARTITION.fullmatch(partition):
+        raise BadPartition(f"partition {partition!r} is no month between 1900-01 and 2099-12: write it as 2013-04.")
+    return partition
+
+
+def checked_partitions(text: str) -> list[str]:
+    """Months of a comma-separated list with optional ranges, sorted: `2013-01..2013-03,2013-05`."""
+    months: set[str] = set()
+    for part in (piece.strip() for piece in text.split(",") if piece.strip()):
+        first, _, last = part.partition("..")
+        months.update(months_between(checked_partition(first), checked_partition(last or first)))
+    if not months:
+        raise BadPartition(f"{text!r} names no month: write 2013-04, a list 2013-04,2013-06 or a range 2013-04..2013-06.")
+    return sorted(months)
+
+
+def months_between(first: str, last: str) -> list[str]:
+    """Every month from `first` to `last`, both included; raises BadPartition when last lies before first."""
+    if last < first:
+        raise BadPartition(f"the range {first}..{last} ends before it starts: swap its ends.")
+    start, end = (int(month[:4]) * 12 + int(month[5:]) - 1 for month in (first, last))
+    return [f"{index // 12:04d}-{index % 12 + 1:02d}" for index in range(start, end + 1)]

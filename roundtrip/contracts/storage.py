@@ -1,0 +1,123 @@
+"""Objects by URI: s3://bucket/key, or file:///folder/file in unit tests. boto3 is imported on first use, not by DAG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from roundtrip.contracts.errors import BadName
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object found by `list_objects`: its URI, size in bytes and entity tag (a content hash on S3, time and size on disk)."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+@cache
+def s3_client() -> S3Client:
+    """One client a process; address and credentials come from AWS_* (settings.py)."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 8, "mode": "standard"}))
+
+
+def join(uri: str, *parts: str) -> str:
+    """`uri` with path parts appended by single slashes."""
+    return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def read_bytes(uri: str) -> bytes:
+    """The object's content; raises FileNotFoundError when there is none."""
+    bucket, key = _split(uri)
+    if bucket is None:
+        return Path(key).read_bytes()
+    client = s3_client()
+    try:
+        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except client.exceptions.NoSuchKey:
+        raise FileNotFoundError(uri) from None
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write the object whole: a reader sees the old content or the new one, never a part."""
+    bucket, key = _split(uri)
+    if bucket is None:
+        path = Path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+    else:
+        s3_client().put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def delete(uri: str) -> None:
+    """Remove the object; one that is not there is no error."""
+    bucket, key = _split(uri)
+    if bucket is None:
+        Path(key).unlink(missing_ok=True)
+    else:
+        s3_client().delete_object(Bucket=bucket, Key=key)
+
+
+def exists(uri: str) -> bool:
+    """Whether an object of exactly this URI is there."""
+    return any(found.uri == uri for found in list_objects(uri))
+
+
+def list_objects(prefix: str) -> Iterator[StoredObject]:
+    """Every object whose URI starts with `prefix`, sorted by URI."""
+    bucket, key = _split(prefix)
+    if bucket is None:
+        yield from _list_files(prefix, key)
+        return
+    for page in s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+        for entry in page.get("Contents", []):
+            yield StoredObject(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["ETag"].strip('"'))
+
+
+def upload_folder(folder: Path, uri: str) -> None:
+    """Copy every file below `folder` to the same relative place below `uri`."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            write_bytes(join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
+
+
+def download_folder(uri: str, folder: Path) -> None:
+    """Copy every object below `uri` to the same relative place below `folder`; raises FileNotFoundError for an empty one."""
+    found = list(list_objects(uri.rstrip("/") + "/"))
+    if not found:
+        raise FileNotFoundError(uri)
+    for entry in found:
+        path = folder / entry.uri[len(uri.rstrip("/")) + 1 :]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read_bytes(entry.uri))
+
+
+def _split(uri: str) -> tuple[str | None, str]:
+    parts = urlsplit(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        return parts.netloc, parts.path.lstrip("/")
+    if parts.scheme == "file" and not parts.netloc:
+        return None, parts.path
+    raise BadName(f"{uri!r} is no storage address: use s3://bucket/key or file:///folder/file.")
+
+
+def _list_files(prefix: str, path: str) -> Iterator[StoredObject]:
+    root = Path(path) if prefix.endswith("/") else Path(path).parent
+    files = sorted(p for p in root.rglob("*") if p.is_file() and str(p).startswith(path)) if root.is_dir() else []
+    for file in files:
+        status = file.stat()
+        yield StoredObject(f"file://{file}", status.st_size, f"{status.st_mtime_ns}-{status.st_size}")

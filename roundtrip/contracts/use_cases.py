@@ -1,0 +1,147 @@
+"""What a use case declares. Everything else is derived from it: DAGs, tables, the network, Triton's configuration, the gateway's schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """Files that land together for a partition, and the tables built from them, stage by stage.
+
+    A producer writes `<storage root>/landing/<use case>/<feed>/<partition>/<source>.csv` for every source, then the
+    marker `_READY` beside them. The DAG `<use case>.<dag>` does the rest.
+    """
+
+    name: str
+    dag: str
+    """Last part of the DAG's id: `ingest` or `ingest_outcomes`."""
+    sources: tuple[str, ...]
+    """File names without ending; each lands in the raw table of the same name (`flights` → table `raw_flights`)."""
+    stages: tuple[tuple[str, ...], ...]
+    """Tables to build for a partition, in order: those of one stage don't depend on each other."""
+    emits: str
+    """Last part of the asset that says 'this partition is ready': `<use case>/<emits>`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input of the model: a column of the features table, a tensor column on Triton, a field of the gateway's request."""
+
+    name: str
+    kind: Literal["number", "category"]
+    unit: str
+    """Unit of a number; what the values are, for a category."""
+    meaning: str
+    minimum: float | None = None
+    maximum: float | None = None
+    """Range of a number outside of which the network clamps and the gateway refuses."""
+    optional: bool = True
+    """Whether a request may leave it out (NULL in the table)."""
+    drifts_by_nature: bool = False
+    """Season and calendar: such an input must drift, and no alarm is raised for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One output of the model."""
+
+    name: str
+    unit: str
+    quantile: float
+    """0.5 for the median, 0.1 and 0.9 for the ends of the interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What the model must beat: a column plus the median of (label − column) on the training rows."""
+
+    column: str
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the network is built and trained."""
+
+    hidden: tuple[int, ...] = (256, 128)
+    """Widths of the hidden layers."""
+    embedding_width: int = 8
+    """Largest width of a category's embedding; a small vocabulary gets a smaller one."""
+    epochs: int = 12
+    batch_size: int = 1024
+    """Rows of one step over all ranks together."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    seed: int = 1
+    ranks: int = 2
+    """Processes that torchrun starts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a candidate must show on the held-out span before it may be registered."""
+
+    held_out_days: int = 14
+    """Days at the end of the snapshot that no model trains on."""
+    minimum_rows: int = 1000
+    minimum_skill: float = 0.05
+    """Skill (1 − MAE/MAE of the baseline) that the lower end of the 95 % interval must reach."""
+    champion_margin: float = 0.02
+    """How much larger than the champion's, as a fraction, the candidate's MAE may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainPolicy:
+    """When the governor asks for a retrain."""
+
+    skill_loss: float = 0.03
+    """Skill lost against the skill at release, whose 95 % bootstrap interval must exclude zero."""
+    minimum_outcomes: int = 2000
+    """Rows with an outcome below which the answer is: wait."""
+    cooldown_partitions: int = 1
+    """Partitions that must pass after a release before the next retrain is asked for."""
+    budget_per_year: int = 4
+    """Retrains at most in twelve partitions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UseCase:
+    """One use case. Its folder is use_cases/<name>/, its SQL sql/<name>/."""
+
+    name: str
+    title: str
+    owner: str
+    description: str
+    feeds: tuple[Feed, ...]
+    features_table: str
+    outcomes_table: str
+    predictions_table: str
+    key: tuple[str, ...]
+    """Columns that name a row in features, predictions and outcomes alike."""
+    label: str
+    """Column of the outcomes table that is predicted."""
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    baseline: Baseline
+    slices: tuple[str, ...]
+    """Inputs by whose values the error is reported."""
+    prediction_time: str
+    """Timestamp column (UTC) of the features table: when the prediction was due. Orders rows, splits train from held-out."""
+    recipe: Recipe = Recipe()
+    gate: Gate = Gate()
+    retrain: RetrainPolicy = RetrainPolicy()
+    row_limit: float = 0.05
+    """Fraction of a landed file's rows that may break the row contract before the partition stops."""
+
+    @property
+    def numbers(self) -> tuple[Input, ...]:
+        return tuple(entry for entry in self.inputs if entry.kind == "number")
+
+    @property
+    def categories(self) -> tuple[Input, ...]:
+        return tuple(entry for entry in self.inputs if entry.kind == "category")
+
+    def feed(self, name: str) -> Feed:
+        return next(feed for feed in self.feeds if feed.name == name)

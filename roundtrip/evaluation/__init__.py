@@ -1,0 +1,1 @@
+"""How a candidate is measured and judged against the baseline and the champion."""

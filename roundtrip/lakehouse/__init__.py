@@ -1,0 +1,1 @@
+"""Tables: how a partition is read, checked, published and pinned (Spark, Delta, Great Expectations)."""

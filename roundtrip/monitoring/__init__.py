@@ -1,0 +1,1 @@
+"""Drift, the verdict, and the governor that decides on a retrain."""

@@ -1,0 +1,1 @@
+"""Model versions: MLflow registration and the immutable version folder."""

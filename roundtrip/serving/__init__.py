@@ -1,0 +1,1 @@
+"""Export, Triton, the release document and the gateway."""

@@ -1,0 +1,80 @@
+"""Minutes late on arrival, predicted at push-back, for flights that leave New York (EWR, JFK, LGA)."""
+
+from roundtrip.contracts.use_cases import Baseline, Feed, Input, Output, UseCase
+
+CATEGORIES = (
+    Input(name="carrier", kind="category", unit="IATA code", meaning="operating airline", optional=False),
+    Input(name="origin", kind="category", unit="IATA code", meaning="airport of departure", optional=False),
+    Input(name="destination", kind="category", unit="IATA code", meaning="airport of arrival", optional=False),
+    Input(name="manufacturer", kind="category", unit="name", meaning="maker of the aircraft; NULL where the register lacks it"),
+)
+
+NUMBERS = (
+    Input(name="departure_delay_minutes", kind="number", unit="min", minimum=-60, maximum=1500, optional=False,
+          meaning="off the gate, against schedule; known at push-back"),
+    Input(name="scheduled_departure_hour", kind="number", unit="h", minimum=0, maximum=24, optional=False,
+          meaning="scheduled local time of departure, hour with fraction", drifts_by_nature=True),
+    Input(name="day_of_week", kind="number", unit="1 = Monday", minimum=1, maximum=7, optional=False,
+          meaning="day of the scheduled departure", drifts_by_nature=True),
+    Input(name="distance_miles", kind="number", unit="mi", minimum=0, maximum=6000, optional=False,
+          meaning="great circle from origin to destination"),
+    Input(name="scheduled_minutes", kind="number", unit="min", minimum=0, maximum=900,
+          meaning="scheduled gate to gate"),
+    Input(name="schedule_padding_minutes", kind="number", unit="min", minimum=-300, maximum=300,
+          meaning="scheduled minutes against the route's usual"),
+    Input(name="destination_gain_3h_minutes", kind="number", unit="min", minimum=-120, maximum=300,
+          meaning="mean arrival delay − departure delay of flights to the destination that landed in the last 3 h"),
+    Input(name="destination_gain_6h_minutes", kind="number", unit="min", minimum=-120, maximum=300, meaning="the same over 6 h"),
+    Input(name="destination_gain_24h_minutes", kind="number", unit="min", minimum=-120, maximum=300, meaning="the same over 24 h"),
+    Input(name="destination_air_time_12h_minutes", kind="number", unit="min", minimum=0, maximum=800,
+          meaning="mean air time of flights to the destination that landed in the last 12 h, against the usual of the route"),
+    Input(name="flight_gain_28d_minutes", kind="number", unit="min", minimum=-120, maximum=300,
+          meaning="mean gain of the same carrier and flight number over 28 days"),
+    Input(name="origin_taxi_out_1h_minutes", kind="number", unit="min", minimum=0, maximum=300,
+          meaning="mean minutes on the ground of flights from the origin that landed, departing near the last hour"),
+    Input(name="wind_speed_mph", kind="number", unit="mph", minimum=0, maximum=100,
+          meaning="at the origin, last report", drifts_by_nature=True),
+    Input(name="wind_from_degrees", kind="number", unit="°", minimum=0, maximum=360,
+          meaning="at the origin, last report", drifts_by_nature=True),
+    Input(name="pressure_hpa", kind="number", unit="hPa", minimum=900, maximum=1100,
+          meaning="at the origin, last report", drifts_by_nature=True),
+    Input(name="visibility_miles", kind="number", unit="mi", minimum=0, maximum=10,
+          meaning="at the origin, last report", drifts_by_nature=True),
+    Input(name="temperature_f", kind="number", unit="°F", minimum=-40, maximum=130,
+          meaning="at the origin, last report", drifts_by_nature=True),
+)  # fmt: skip
+
+USE_CASE = UseCase(
+    name="flight_eta",
+    title="Flight ETA",
+    owner="roundtrip",
+    description=__doc__ or "",
+    feeds=(
+        Feed(
+            name="operations",
+            dag="ingest",
+            sources=("flights", "weather", "planes", "airports", "airlines"),
+            stages=(
+                ("raw_flights", "raw_weather", "raw_planes", "raw_airports", "raw_airlines"),
+                ("clean_flights", "clean_weather"),
+                ("features",),
+            ),
+            emits="features",
+        ),
+        Feed(name="outcomes", dag="ingest_outcomes", sources=("outcomes",), stages=(("raw_outcomes",), ("outcomes",)), emits="outcomes"),
+    ),
+    features_table="features",
+    outcomes_table="outcomes",
+    predictions_table="predictions",
+    key=("flight_id",),
+    label="arrival_delay_minutes",
+    inputs=CATEGORIES + NUMBERS,
+    outputs=(
+        Output(name="arrival_delay_minutes", unit="min", quantile=0.5),
+        Output(name="arrival_delay_minutes_p10", unit="min", quantile=0.1),
+        Output(name="arrival_delay_minutes_p90", unit="min", quantile=0.9),
+    ),
+    baseline=Baseline(column="departure_delay_minutes", meaning="carry-over: the delay at push-back plus the training rows' median gain"),
+    slices=("origin", "carrier"),
+    prediction_time="pushed_back_at",
+)
