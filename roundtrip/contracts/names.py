@@ -28,8 +28,8 @@ def checked_partitions(text: str) -> list[str]:
     """Months of a comma-separated list with optional ranges, sorted: `2013-01..2013-03,2013-05`."""
     months: set[str] = set()
     for part in (piece.strip() for piece in text.split(",") if piece.strip()):
-        first, _, last = part.partition("..")
-        months.update(months_between(checked_partition(first), checked_partition(last or first)))
+        first, dots, last = part.partition("..")
+        months.update(months_between(checked_partition(first), checked_partition(last if dots else first)))
     if not months:
         raise BadPartition(f"{text!r} names no month: write 2013-04, a list 2013-04,2013-06 or a range 2013-04..2013-06.")
     return sorted(months)

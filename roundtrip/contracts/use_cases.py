@@ -70,11 +70,15 @@ class Recipe:
     embedding_width: int = 8
     """Largest width of a category's embedding; a small vocabulary gets a smaller one."""
     epochs: int = 12
+    """Passes over the training rows."""
     batch_size: int = 1024
     """Rows of one step over all ranks together."""
     learning_rate: float = 2e-3
+    """Peak of the schedule, for AdamW."""
     weight_decay: float = 1e-4
+    """Of AdamW, decoupled from the gradient."""
     seed: int = 1
+    """Of the initial weights and the order of rows: the same seed on the same snapshot gives the same weights."""
     ranks: int = 2
     """Processes that torchrun starts."""
 
@@ -86,6 +90,7 @@ class Gate:
     held_out_days: int = 14
     """Days at the end of the snapshot that no model trains on."""
     minimum_rows: int = 1000
+    """Held-out rows below which nothing is judged."""
     minimum_skill: float = 0.05
     """Skill (1 − MAE/MAE of the baseline) that the lower end of the 95 % interval must reach."""
     champion_margin: float = 0.02
