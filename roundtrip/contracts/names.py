@@ -39,5 +39,13 @@ def months_between(first: str, last: str) -> list[str]:
     """Every month from `first` to `last`, both included; raises BadPartition when last lies before first."""
     if last < first:
         raise BadPartition(f"the range {first}..{last} ends before it starts: swap its ends.")
-    start, end = (int(month[:4]) * 12 + int(month[5:]) - 1 for month in (first, last))
-    return [f"{index // 12:04d}-{index % 12 + 1:02d}" for index in range(start, end + 1)]
+    return [f"{index // 12:04d}-{index % 12 + 1:02d}" for index in range(_month_index(first), _month_index(last) + 1)]
+
+
+def months_apart(first: str, last: str) -> int:
+    """Months from `first` to `last`: 1 for neighbours, negative when last lies before first."""
+    return _month_index(last) - _month_index(first)
+
+
+def _month_index(month: str) -> int:
+    return int(month[:4]) * 12 + int(month[5:]) - 1
