@@ -80,3 +80,27 @@ class ReleaseConflict(RoundtripError):
 
 class ServiceUnavailable(RoundtripError):
     """A service did not answer in time."""
+
+
+class BadPort(BadRequest):
+    """A port that is no number, or out of range."""
+
+
+class PortTaken(RoundtripError):
+    """A port that a service needs is held by another program."""
+
+
+class SetUpIncomplete(BadRequest):
+    """Something that `make setup` installs is not there."""
+
+
+class UnknownService(BadRequest):
+    """The embedded stack has no service of that name."""
+
+
+class SetUpFailed(RoundtripError):
+    """A step of the set-up failed: run it again, it goes on where it stopped."""
+
+
+class RunFailed(RoundtripError):
+    """A DAG run that is waited for failed, or did not end in time."""
