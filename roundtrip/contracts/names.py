@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from roundtrip.contracts.errors import BadName, BadPartition
 
+MONTH = "(19|20)[0-9][0-9]-(0[1-9]|1[0-2])"
+"""Pattern of a partition, in the part of the regular expression language that Python, JSON Schema and browsers share."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_PARTITION = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
+_PARTITION = re.compile(MONTH)
+_UNSAFE_IN_FOLDER = re.compile(r"[^A-Za-z0-9_.=-]|^\.+")
 
 
 def checked_name(name: str, *, what: str) -> str:
@@ -33,6 +38,12 @@ def checked_partitions(text: str) -> list[str]:
     if not months:
         raise BadPartition(f"{text!r} names no month: write 2013-04, a list 2013-04,2013-06 or a range 2013-04..2013-06.")
     return sorted(months)
+
+
+def folder_name(text: str) -> str:
+    """`text` as one part of a path. What it can't hold becomes `-`, and a digest keeps distinct texts apart."""
+    safe = _UNSAFE_IN_FOLDER.sub("-", text)[:120]
+    return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def months_between(first: str, last: str) -> list[str]:

@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import AnswerIsNo, ReceiptMissing, RoundtripError
-from roundtrip.contracts.settings import REPOSITORY
+from roundtrip.contracts.names import folder_name
+from roundtrip.contracts.settings import REPOSITORY, settings
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class Receipt:
     part: str = ""
     answer: str = "done"
     reason: str = ""
+    exit_code: int = 0
+    """Of the job (docs/architecture.md, "Exit codes"). torchrun ends with 1 whatever its ranks ended with: operators read it here."""
     inputs: list[TableVersion] = field(default_factory=list)
     outputs: list[TableVersion] = field(default_factory=list)
     figures: dict[str, Figure] = field(default_factory=dict)
@@ -68,6 +71,11 @@ class RunFolder:
     """The folder of one run of a DAG, by URI."""
 
     uri: str
+
+    @classmethod
+    def of(cls, dag_id: str, run_id: str) -> RunFolder:
+        """The run folder of a run of a DAG, below the storage root."""
+        return cls(storage.join(settings().storage_root, "runs", dag_id, folder_name(run_id)))
 
     def file(self, *parts: str) -> str:
         """URI of a file in the run folder."""
@@ -114,11 +122,11 @@ def receipt_for(request: argparse.Namespace, *, part: str = "") -> Iterator[Rece
         yield receipt
     except RoundtripError as error:
         receipt.answer = "no" if isinstance(error, AnswerIsNo) else "failed"
-        receipt.reason = f"{type(error).__name__}: {error}"
+        receipt.exit_code, receipt.reason = error.exit_code, f"{type(error).__name__}: {error}"
         print(receipt.reason, file=sys.stderr, flush=True)
         raise SystemExit(error.exit_code) from error
     except BaseException as error:
-        receipt.answer, receipt.reason = "failed", f"{type(error).__name__}: {error}"
+        receipt.answer, receipt.exit_code, receipt.reason = "failed", 1, f"{type(error).__name__}: {error}"
         raise
     finally:
         receipt.seconds = round(time.monotonic() - started, 3)
