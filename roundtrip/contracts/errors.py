@@ -66,6 +66,10 @@ class DigestMismatch(BadRequest):
     """A file of a model version is not the one its manifest names."""
 
 
+class CompileFailed(BadRequest):
+    """An engine can't be built from a trained model's graph."""
+
+
 class ParityFailed(BadRequest):
     """The compiled model answers differently from the trained one."""
 

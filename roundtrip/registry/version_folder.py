@@ -1,0 +1,112 @@
+"""Model versions as immutable folders: `<storage root>/models/<use case>/<version>/`, each file named by its SHA-256 in `manifest.json`.
+
+The manifest is written last: a folder without one is not a version yet. Its own SHA-256 is the version's digest, which the
+release document holds, so what serves is what was judged. Digests are checked at build, at fetch and at load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from roundtrip.contracts import storage
+from roundtrip.contracts.errors import DigestMismatch
+from roundtrip.contracts.settings import settings
+
+MANIFEST = "manifest.json"
+
+
+def version_uri(use_case_name: str, version: str) -> str:
+    """Where the version's files live."""
+    return storage.join(settings().storage_root, "models", use_case_name, version)
+
+
+def write_manifest(folder: Path) -> str:
+    """Name every file of `folder` by its SHA-256 in manifest.json; gives the version's digest (SHA-256 of the manifest)."""
+    files = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
+    content = json.dumps({"files": files}, indent=2, sort_keys=True).encode()
+    (folder / MANIFEST).write_bytes(content)
+    return _sha256(content)
+
+
+def verify(folder: Path, *, digest: str | None = None) -> str:
+    """The digest of the version in `folder`, after every file was found to be the one its manifest names.
+
+    Raises DigestMismatch for a file that differs, is missing or is not in the manifest, or when `digest` is given and is another one.
+    """
+    content = (folder / MANIFEST).read_bytes()
+    found = _sha256(content)
+    if digest is not None and found != digest:
+        raise DigestMismatch(f"{folder}: the manifest's SHA-256 is {found}, expected {digest}: {_REMEDY}")
+    named: dict[str, str] = json.loads(content)["files"]
+    present = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
+    for name in sorted(named.keys() | present.keys()):
+        if named.get(name) != present.get(name):
+            raise DigestMismatch(f"{folder / name}: SHA-256 is {present.get(name)}, the manifest names {named.get(name)}: {_REMEDY}")
+    return found
+
+
+def publish(folder: Path, use_case_name: str, version: str) -> str:
+    """Copy a verified folder to its place in the store, manifest last; gives the version's digest.
+
+    Publishing the same content again changes nothing. Raises DigestMismatch when the version is there with other content.
+    """
+    digest = verify(folder)
+    uri = version_uri(use_case_name, version)
+    published = published_digest(use_case_name, version)
+    if published is not None and published != digest:
+        raise DigestMismatch(f"{uri} is published with digest {published}, this build has {digest}: register a new version.")
+    for path in [*_files(folder), folder / MANIFEST]:
+        storage.write_bytes(storage.join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
+    return digest
+
+
+def published_digest(use_case_name: str, version: str) -> str | None:
+    """The digest of the version in the store, None when it is not (wholly) there."""
+    try:
+        return _sha256(storage.read_bytes(storage.join(version_uri(use_case_name, version), MANIFEST)))
+    except FileNotFoundError:
+        return None
+
+
+def fetch(use_case_name: str, version: str, *, digest: str | None = None) -> Path:
+    """A local, verified copy of the version, under `<ROUNDTRIP_HOME>/models`; the store is asked only when there is none yet.
+
+    A damaged local copy is replaced from the store. Raises DigestMismatch when the store's own copy does not verify,
+    FileNotFoundError when the store has no such version.
+    """
+    place = settings().home_path / "models" / use_case_name / version
+    if place.is_dir():
+        try:
+            verify(place, digest=digest)
+            return place
+        except (DigestMismatch, FileNotFoundError):
+            shutil.rmtree(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fetch-") as scratch:
+        download = Path(scratch) / version
+        storage.download_folder(version_uri(use_case_name, version), download)
+        verify(download, digest=digest)
+        _move_unless_there(download, place)
+    return place
+
+
+_REMEDY = "don't serve it; compile the version again (`python -m jobs.compile_model`) under a new version number."
+
+
+def _move_unless_there(download: Path, place: Path) -> None:
+    try:
+        download.rename(place)
+    except OSError:
+        verify(place)  # another process fetched it meanwhile
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
