@@ -58,7 +58,8 @@ def test_a_shifted_number_is_found_and_one_that_shifts_by_nature_raises_no_alarm
 def test_a_larger_shift_has_a_larger_effect() -> None:
     reference = flights(5000, 1)
     effects = [
-        input_drifts((DELAY,), reference=reference, current=flights(5000, 2, shift=shift))["delay"].effect for shift in (0, 5, 15, 45)
+        input_drifts((DELAY,), reference=reference, current=flights(5000, 2, shift=shift))["delay"].effect or 0.0
+        for shift in (0, 5, 15, 45)
     ]
     assert effects == sorted(effects)
     assert effects[0] < effects[-1]
