@@ -1,0 +1,97 @@
+"""`python -m roundtrip.cli.stack.launch SERVICE`: what supervisor runs. Becomes the service, with its secrets in the environment.
+
+So supervisor's configuration holds no secret, and a restart after a crash first removes what the dead process left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from roundtrip.cli.stack import environment
+from roundtrip.cli.stack.commands import Command, postgres_owner
+from roundtrip.cli.stack.layout import Stack, load_stack
+from roundtrip.cli.stack.processes import Process, group_of, marked, process_of, stop_all
+from roundtrip.cli.stack.services import service_named
+
+_HIDE_AFTER_S = 0.3
+
+
+def main() -> None:
+    stack = load_stack()
+    service = service_named(sys.argv[1])
+    _stop_leftovers(stack, service.name)
+    if service.clean_up is not None:
+        service.clean_up(stack)
+    _record(stack, service.name)
+    command = service.command(stack)
+    variables = environment.for_service(stack, service.name) | command.environment
+    os.chdir(stack.home)
+    if command.hidden is not None:
+        sys.exit(_run_hiding(command, variables))
+    if command.user is not None:
+        _become_owner()
+    os.execve(command.argv[0], command.argv, variables)
+
+
+def record_file(stack: Stack, service: str) -> Path:
+    """Where a service's process is written down."""
+    return stack.run / f"{service}.json"
+
+
+def recorded(stack: Stack, service: str) -> Process | None:
+    """The process that this service was last started as; None when it was never started."""
+    with contextlib.suppress(FileNotFoundError):
+        return Process(**json.loads(record_file(stack, service).read_text()))
+    return None
+
+
+def _record(stack: Stack, service: str) -> None:
+    own = process_of(os.getpid())
+    assert own is not None
+    record_file(stack, service).write_text(json.dumps({"pid": own.pid, "started": own.started}))
+
+
+def _stop_leftovers(stack: Stack, service: str) -> None:
+    """Kill what is left of the process group of this service's last run (workers, Triton's stubs)."""
+    previous = recorded(stack, service)
+    if previous is not None and previous.pid != os.getpid():
+        stop_all([process for process in marked(stack.home) if group_of(process.pid) == previous.pid], patience_s=2)
+
+
+def _become_owner() -> None:
+    user, group = postgres_owner()
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+
+
+def _run_hiding(command: Command, variables: dict[str, str]) -> int:
+    """Run the program as a child and overwrite its secret argument in memory once it has read it: `ps` shows `x` instead."""
+    child = subprocess.Popen(command.argv, env=variables)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # supervisor signals the whole group: this process only waits for its child
+    time.sleep(_HIDE_AFTER_S)
+    if child.poll() is None:
+        _hide(child.pid, command.hidden or "")
+    return child.wait()
+
+
+def _hide(pid: int, secret: str) -> None:
+    with Path(f"/proc/{pid}/cmdline").open("rb") as file:
+        arguments = file.read()
+    # proc(5): field 48 of stat is where the arguments start in the process's memory.
+    start = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[45])
+    with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
+        memory.seek(start)
+        memory.write(arguments.replace(secret.encode(), b"x" * len(secret)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Bring the stack up, look at it, take it down."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from typing import Literal
+from xmlrpc.client import Fault
+
+from roundtrip.cli.stack import environment, supervisor
+from roundtrip.cli.stack.credentials import write_private
+from roundtrip.cli.stack.launch import recorded
+from roundtrip.cli.stack.layout import Stack, save_ports
+from roundtrip.cli.stack.processes import Process, descendants, holder_of_port, marked, memory_mib, pids_listening, process_of, stop_all
+from roundtrip.cli.stack.services import SERVICES, Part, Preparation, Service
+from roundtrip.contracts.errors import PortTaken, ServiceUnavailable
+
+State = Literal["waiting", "starting", "ready", "failed"]
+Watcher = Callable[[str, State, float], None]
+"""Called with a part's name, its new state and the seconds it took to get ready (so far)."""
+
+_PROBE_EVERY_S = 0.3
+
+
+@dataclass(frozen=True)
+class Started:
+    """How a part came up: seconds from its start to its first real answer, memory then (a service's, with its children)."""
+
+    seconds: float
+    memory_mib: float | None
+
+
+def bring_up(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict[str, Started]:
+    """Start `parts` in the order they need, in parallel where they allow, and wait until each is ready.
+
+    Idempotent: what is ready stays as it is. Raises PortTaken before anything is started, ServiceUnavailable
+    (with the end of the log) when a part isn't ready by its deadline; the others stay up, and a further call goes on from there.
+    """
+    with _only_one(stack):
+        _stop_orphans(stack)
+        check_ports(stack, [part for part in parts if isinstance(part, Service)])
+        _write_files(stack)
+        if not supervisor.running(stack):
+            supervisor.start(stack)
+        with supervisor.connected(stack) as api:
+            supervisor.adopt_configuration(api)
+        started = _start_in_order(stack, parts, watch)
+        _write_record(stack, started)
+        return started
+
+
+def take_down(stack: Stack) -> list[Process]:
+    """Stop all that the stack started, jobs included, also after a kill -9 of supervisord; returns what had to be killed."""
+    supervisor.shut_down(stack, patience_s=30)
+    process = supervisor.daemon(stack)
+    if process is not None and process in set(marked(stack.home)):
+        supervisor.hang_up(process)
+    killed = _stop_orphans(stack)
+    shutil.rmtree(stack.run, ignore_errors=True)
+    return killed
+
+
+def check_ports(stack: Stack, services: Sequence[Service]) -> None:
+    """Raise PortTaken, naming each port that something else than this stack holds, and what holds it."""
+    own = {pid for service in SERVICES if (process := recorded(stack, service.name)) and process.alive() for pid in descendants(process.pid)}
+    taken = [
+        f"{port} ({name}) is held by {holder}"
+        for service in services
+        for name in service.ports
+        if (holder := holder_of_port(port := stack.ports[name])) and not pids_listening(port) & own
+    ]
+    if taken:
+        raise PortTaken(f"{'; '.join(taken)}: stop that, or choose other ports with ROUNDTRIP_PORT_<NAME>.")
+
+
+@contextlib.contextmanager
+def _only_one(stack: Stack) -> Iterator[None]:
+    """Two `up` at once: the second waits for the first, then finds all ready."""
+    stack.run.mkdir(mode=0o711, exist_ok=True)
+    stack.logs.mkdir(mode=0o700, exist_ok=True)
+    with (stack.home / "up.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write_files(stack: Stack) -> None:
+    save_ports(stack)
+    write_private(stack.run / "supervisord.conf", supervisor.configuration(stack))
+    environment.write_env_file(stack)
+
+
+def _stop_orphans(stack: Stack) -> list[Process]:
+    """Stop what runs without its supervisord."""
+    if supervisor.running(stack):
+        return []
+    recordings = [process for service in SERVICES if (process := recorded(stack, service.name)) and process.alive()]
+    families = [process_of(pid) for process in recordings for pid in descendants(process.pid)]
+    return stop_all({*marked(stack.home), *(process for process in families if process is not None)})
+
+
+def _start_in_order(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict[str, Started]:
+    waiting = {part.name: part for part in parts}
+    running: dict[Future[Started], str] = {}
+    done: dict[str, Started] = {}
+    failures: list[str] = []
+    with ThreadPoolExecutor(max_workers=len(parts)) as threads:
+        while (waiting and not failures) or running:
+            for part in [part for part in waiting.values() if not failures and set(part.after) <= done.keys()]:
+                running[threads.submit(_start, stack, waiting.pop(part.name), watch)] = part.name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name = running.pop(future)
+                try:
+                    done[name] = future.result()
+                except ServiceUnavailable as error:
+                    failures.append(f"{name}: {error}")
+    if failures:
+        raise ServiceUnavailable("\n".join(failures))
+    return done
+
+
+def _start(stack: Stack, part: Part, watch: Watcher) -> Started:
+    begin = time.monotonic()
+    watch(part.name, "starting", 0.0)
+    try:
+        if isinstance(part, Preparation):
+            part.run(stack)
+        elif isinstance(part, Service):
+            _start_service(stack, part)
+    except ServiceUnavailable:
+        watch(part.name, "failed", time.monotonic() - begin)
+        raise
+    seconds = time.monotonic() - begin
+    watch(part.name, "ready", seconds)
+    return Started(round(seconds, 2), memory_of(stack, part.name))
+
+
+def _start_service(stack: Stack, service: Service) -> None:
+    with supervisor.connected(stack) as api, contextlib.suppress(Fault):  # the fault: it is running already
+        api.startProcess(service.name, False)
+    deadline = time.monotonic() + service.deadline_s
+    while True:
+        try:
+            return service.ready(stack)
+        except ServiceUnavailable as error:
+            reason = error
+        if time.monotonic() > deadline or _gave_up(stack, service):
+            raise ServiceUnavailable(f"not ready after {service.deadline_s:.0f} s ({reason}).\n{last_lines(stack, service.name, 15)}")
+        time.sleep(_PROBE_EVERY_S)
+
+
+def _gave_up(stack: Stack, service: Service) -> bool:
+    with supervisor.connected(stack) as api:
+        return any(info["name"] == service.name and info["statename"] == "FATAL" for info in api.getAllProcessInfo())
+
+
+def memory_of(stack: Stack, name: str) -> float | None:
+    """MiB that a service's processes use together; None for what isn't running."""
+    process = recorded(stack, name)
+    return memory_mib(process.pid) if process is not None and process.alive() else None
+
+
+def last_lines(stack: Stack, service: str, count: int) -> str:
+    """The end of a service's log."""
+    path = stack.log_of(service)
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return "\n".join([f"Last lines of {path}:", *lines[-count:]])
+
+
+def _write_record(stack: Stack, started: dict[str, Started]) -> None:
+    """`<home>/stack.json`: seconds and memory of each part of the last `up` that had to start something."""
+    path = stack.home / "stack.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(before | {name: asdict(value) for name, value in started.items()}, indent=2))

@@ -1,0 +1,83 @@
+"""One-off work before a service's first start. Each runs again without harm and finishes what a killed one began."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from roundtrip.cli.stack import environment
+from roundtrip.cli.stack.commands import postgres_data, postgres_owner, postgres_program
+from roundtrip.cli.stack.credentials import write_private
+from roundtrip.cli.stack.layout import HOST, Stack, program, repository_path
+from roundtrip.contracts.errors import ServiceUnavailable
+
+DATABASES = {"airflow": "airflow", "mlflow": "mlflow", "mlflow_auth": "mlflow", "roundtrip": "roundtrip"}
+"""Database → the role that owns it."""
+
+
+def create_postgres_cluster(stack: Stack) -> None:
+    """initdb with password sign-in; into a folder beside it, renamed when complete."""
+    data = postgres_data(stack)
+    if data.exists():
+        return
+    user, group = postgres_owner()
+    _let_traverse(data.parent, user)
+    data.parent.mkdir(exist_ok=True)
+    os.chown(data.parent, user, group)
+    partial = data.with_name("partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    password_file = data.with_name("password")
+    write_private(password_file, stack.credentials.postgres_password)
+    os.chown(password_file, user, group)
+    options = ("--username=postgres", "--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C.UTF-8")
+    _run("initdb", [str(postgres_program("initdb")), "-D", str(partial), *options], environment.inherited(), user=user, group=group)
+    password_file.unlink()
+    partial.rename(data)
+
+
+def create_databases(stack: Stack) -> None:
+    """A role and a database each for Airflow, MLflow and the release state."""
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(
+        host=HOST, port=stack.ports["postgres"], user="postgres", password=stack.credentials.postgres_password, autocommit=True
+    ) as connection:
+        roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
+        for role in sorted(set(DATABASES.values())):
+            verb = sql.SQL("alter" if role in roles else "create")
+            password = getattr(stack.credentials, f"{role}_database_password")
+            connection.execute(sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(role), sql.Literal(password)))
+        present = {row[0] for row in connection.execute("select datname from pg_database")}
+        for database in sorted(DATABASES.keys() - present):
+            connection.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(database), sql.Identifier(DATABASES[database])))
+
+
+def prepare_airflow(stack: Stack) -> None:
+    """Airflow's tables and its admin user, by a script of their own: `airflow users create` takes the password as an argument."""
+    variables = environment.for_service(stack, "airflow_database") | environment.addresses(stack) | environment.airflow(stack)
+    script = repository_path("docker", "local_stack", "prepare_airflow.py")
+    _run("prepare_airflow", [str(program("python")), str(script)], variables, log=stack.log_of("airflow_database"))
+
+
+def _let_traverse(folder: Path, user: int) -> None:
+    """Let PostgreSQL's user pass through (not list) the folders above its data, when it isn't the one who calls."""
+    if user == os.geteuid():
+        return
+    for parent in (*folder.parents, *postgres_program("initdb").parents):
+        mode = parent.stat().st_mode
+        if not mode & 0o001:
+            parent.chmod(mode | 0o001)
+
+
+def _run(
+    title: str, argv: list[str], variables: dict[str, str], *, log: Path | None = None, user: int | None = None, group: int | None = None
+) -> None:
+    other = {} if user in (None, os.geteuid()) else {"user": user, "group": group, "extra_groups": []}
+    finished = subprocess.run(argv, env=variables, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **other)  # type: ignore[call-overload]
+    if log is not None:
+        log.write_text(finished.stdout)
+    if finished.returncode != 0:
+        raise ServiceUnavailable(f"{title} ended with {finished.returncode}: {finished.stdout.strip()[-800:]}")

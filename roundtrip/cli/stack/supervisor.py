@@ -1,0 +1,149 @@
+"""supervisord: its configuration, made from the table of services, and how to talk to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Protocol, cast
+from xmlrpc.client import Fault, ServerProxy
+
+from roundtrip.cli.stack import environment
+from roundtrip.cli.stack.layout import Stack, program
+from roundtrip.cli.stack.processes import HOME_MARK, Process, process_of
+from roundtrip.cli.stack.services import SERVICES, Service
+from roundtrip.contracts.errors import ServiceUnavailable
+
+START_DEADLINE_S = 15.0
+
+
+class ProcessInfo(Protocol):
+    """The fields of supervisor's getProcessInfo that are read here."""
+
+    def __getitem__(self, name: str) -> str | int: ...
+
+
+class SupervisorApi(Protocol):
+    """The calls of supervisor's XML-RPC interface that are used here (supervisord.org/api.html)."""
+
+    def getState(self) -> dict[str, str]: ...  # noqa: N802 - supervisor's names
+    def getAllProcessInfo(self) -> list[dict[str, str | int]]: ...  # noqa: N802
+    def startProcess(self, name: str, wait: bool) -> bool: ...  # noqa: N802
+    def stopProcess(self, name: str, wait: bool) -> bool: ...  # noqa: N802
+    def reloadConfig(self) -> list[list[list[str]]]: ...  # noqa: N802
+    def addProcessGroup(self, name: str) -> bool: ...  # noqa: N802
+    def removeProcessGroup(self, name: str) -> bool: ...  # noqa: N802
+    def shutdown(self) -> bool: ...
+
+
+def configuration(stack: Stack) -> str:
+    """supervisord.conf; no secret is in it, `launch` puts those into each service's environment."""
+    return "\n".join([_SUPERVISORD.format(run=stack.run, logs=stack.logs), *(_program(stack, service) for service in SERVICES)])
+
+
+_SUPERVISORD = """\
+; Written by `roundtrip up` from roundtrip/cli/stack/services.py.
+[supervisord]
+logfile={logs}/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={run}/supervisord.pid
+childlogdir={logs}
+minfds=4096
+[unix_http_server]
+file={run}/supervisor.sock
+chmod=0700
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+
+def _program(stack: Stack, service: Service) -> str:
+    return f"""\
+[program:{service.name}]
+command={program("python")} -m roundtrip.cli.stack.launch {service.name}
+autostart=false
+autorestart=true
+startsecs=1
+startretries=10
+stopsignal={service.stop_signal}
+stopwaitsecs=10
+stopasgroup={"false" if service.stop_signal == "INT" else "true"}
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={stack.log_of(service.name)}
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=1
+"""
+
+
+@contextlib.contextmanager
+def connected(stack: Stack) -> Iterator[SupervisorApi]:
+    """Supervisor's interface; raises ServiceUnavailable when supervisord doesn't run."""
+    from supervisor.xmlrpc import SupervisorTransport
+
+    transport = SupervisorTransport(None, None, f"unix://{stack.run / 'supervisor.sock'}")
+    try:
+        with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            yield cast(SupervisorApi, proxy.supervisor)
+    except (OSError, EOFError) as error:
+        raise ServiceUnavailable(f"supervisord doesn't answer ({error}): start the stack with `roundtrip up`.") from error
+
+
+def running(stack: Stack) -> bool:
+    """Whether supervisord answers."""
+    with contextlib.suppress(ServiceUnavailable), connected(stack) as supervisor:
+        return supervisor.getState()["statename"] == "RUNNING"
+    return False
+
+
+def daemon(stack: Stack) -> Process | None:
+    """The supervisord of this stack, whether or not it answers."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        process = process_of(int((stack.run / "supervisord.pid").read_text()))
+        return process
+    return None
+
+
+def start(stack: Stack) -> None:
+    """Start supervisord in the background and wait until it answers."""
+    variables = environment.inherited() | {HOME_MARK: str(stack.home), "ROUNDTRIP_HOME": str(stack.home)}
+    log = (stack.logs / "supervisord.out").open("w")
+    argv = [str(program("supervisord")), "--configuration", str(stack.run / "supervisord.conf")]
+    finished = subprocess.run(argv, env=variables, cwd=stack.home, stdout=log, stderr=subprocess.STDOUT, check=False)
+    deadline = time.monotonic() + START_DEADLINE_S
+    while finished.returncode == 0 and time.monotonic() < deadline:
+        if running(stack):
+            return
+        time.sleep(0.05)
+    raise ServiceUnavailable(f"supervisord did not start in {START_DEADLINE_S:.0f} s: read {log.name}.")
+
+
+def adopt_configuration(supervisor: SupervisorApi) -> None:
+    """Let a running supervisord take services that were added, changed or removed since it started."""
+    added, changed, removed = supervisor.reloadConfig()[0]
+    for name in [*changed, *removed]:
+        with contextlib.suppress(Fault):
+            supervisor.stopProcess(name, True)
+        supervisor.removeProcessGroup(name)
+    for name in [*added, *changed]:
+        supervisor.addProcessGroup(name)
+
+
+def shut_down(stack: Stack, *, patience_s: float) -> None:
+    """Let supervisord stop its services and end; does nothing when it doesn't run. Raises nothing: what is left is found by its mark."""
+    process = daemon(stack)
+    with contextlib.suppress(ServiceUnavailable, Fault), connected(stack) as supervisor:
+        supervisor.shutdown()
+    deadline = time.monotonic() + patience_s
+    while process is not None and process.alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def hang_up(process: Process) -> None:
+    """End a supervisord that no longer answers."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
