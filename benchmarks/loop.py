@@ -1,0 +1,114 @@
+"""What Airflow costs: the jobs of train_and_release bare, one after the other, against the same jobs run by Airflow.
+
+`make bench-loop`, with the stack up and at least one model released (`make demo`). Each round runs both, in turns, on the same
+partitions; every run releases a version of its own. The result is committed as benchmarks/results/loop_<hardware>_<date>.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
+from roundtrip.contracts.receipts import RunFolder, code_commit
+from roundtrip.contracts.settings import REPOSITORY, settings
+
+USE_CASE = "flight_eta"
+DAG = f"{USE_CASE}.train_and_release"
+RANKS = 2
+GOAL = 1.10
+"""Most that a turn through Airflow may take, as a multiple of the bare jobs."""
+BEFORE_TRAINING = ("snapshot_dataset",)
+AFTER_TRAINING = (
+    "evaluate_model", "judge_candidate", "register_model", "compile_model", "stage_release", "probe_release", "promote_release",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__)
+    parser.add_argument("--partitions", default="2013-01..2013-03", help="months to train on")
+    parser.add_argument("--rounds", type=int, default=3, help="pairs of runs")
+    request = parser.parse_args(argv)
+    rounds = []
+    for number in range(1, request.rounds + 1):
+        bare = run_bare(request.partitions)
+        airflow = run_through_airflow(request.partitions)
+        rounds.append({"bare": bare, "airflow": airflow})
+        bare_s, airflow_s = sum(bare.values()), airflow["wall"]
+        print(f"round {number}: bare {bare_s:.1f} s, through Airflow {airflow_s:.1f} s, ratio {airflow_s / bare_s:.3f}", flush=True)
+    keep(request.partitions, rounds)
+
+
+def run_bare(partitions: str) -> dict[str, float]:
+    """Every job as anyone could type it, one after the other; seconds of each by name."""
+    folder = RunFolder.of(f"{DAG}_bare", datetime.now(UTC).isoformat())
+    seconds = {}
+    for job in (*BEFORE_TRAINING, "train_model", *AFTER_TRAINING):
+        started = time.monotonic()
+        subprocess.run(command(job, folder, partitions), cwd=REPOSITORY, check=True, capture_output=True, env=job_environment())
+        seconds[job] = time.monotonic() - started
+    return seconds
+
+
+def command(job: str, folder: RunFolder, partitions: str) -> list[str]:
+    """The command line of one job of the chain."""
+    launcher = [sys.executable, "-m"]
+    more = []
+    if job == "train_model":
+        launcher += ["torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", "-m"]
+        more = ["--ranks", str(RANKS)]
+    elif job == "snapshot_dataset":
+        more = ["--partitions", partitions]
+    return [*launcher, f"jobs.{job}", "--use-case", USE_CASE, "--run-dir", folder.uri, *more]
+
+
+def job_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def run_through_airflow(partitions: str) -> dict[str, float]:
+    """One run by hand; seconds of each task and, as `wall`, from the trigger to the run's end."""
+    airflow = AirflowApi(settings().airflow_url, user=settings().airflow_user, password=settings().airflow_password)
+    run_id = f"bench_loop_{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    started = datetime.now(UTC)
+    airflow.trigger(DAG, run_id, {"partitions": partitions, "ranks": RANKS})
+    run = ended_run(airflow, run_id)
+    if run.state != "success" or run.end_date is None:
+        sys.exit(f"{run_id} ended {run.state}: see {settings().airflow_url}/dags/{DAG}/runs/{run_id}")
+    seconds = {task.name: task.seconds(run.end_date) for task in airflow.tasks(DAG, run_id)}
+    return seconds | {"wall": (run.end_date - started).total_seconds()}
+
+
+def ended_run(airflow: AirflowApi, run_id: str) -> DagRun:
+    while True:
+        run = next(run for run in airflow.runs([DAG]) if run.dag_run_id == run_id)
+        if run.ended:
+            return run
+        time.sleep(0.5)
+
+
+def keep(partitions: str, rounds: Sequence[dict[str, dict[str, float]]]) -> None:
+    """Print the verdict and write the result file."""
+    ratio = statistics.median(one["airflow"]["wall"] / sum(one["bare"].values()) for one in rounds)
+    result = {
+        "what": "train_and_release: jobs bare one after the other against through Airflow, seconds",
+        "partitions": partitions, "ranks": RANKS, "median_ratio": round(ratio, 3), "goal": GOAL,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}", "code_commit": code_commit(), "rounds": rounds,
+    }  # fmt: skip
+    path = Path(__file__).parent / "results" / f"loop_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"median ratio {ratio:.3f} (goal {GOAL:.2f} at most); kept as {path.relative_to(REPOSITORY)}")
+
+
+if __name__ == "__main__":
+    main()
