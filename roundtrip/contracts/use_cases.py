@@ -69,7 +69,11 @@ class Recipe:
     """Widths of the hidden layers."""
     embedding_width: int = 8
     """Largest width of a category's embedding; a small vocabulary gets a smaller one."""
-    epochs: int = 12
+    number_bins: int = 8
+    """Pieces of a number's piecewise linear encoding. More of them fit the training span better and the months after it no better."""
+    input_dropout: float = 0.1
+    """Probability with which an input of a training row is hidden, so that missing and unknown values are learned too."""
+    epochs: int = 8
     """Passes over the training rows."""
     batch_size: int = 1024
     """Rows of one step over all ranks together."""
