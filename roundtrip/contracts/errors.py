@@ -108,3 +108,7 @@ class SetUpFailed(RoundtripError):
 
 class RunFailed(RoundtripError):
     """A DAG run that is waited for failed, or did not end in time."""
+
+
+class RetrainHeld(AnswerIsNo):
+    """The governor asks for no retrain; its message is everything that held it back."""
