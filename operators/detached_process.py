@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +58,9 @@ class Attempt:
         with suppress(FileNotFoundError):
             return int((self.folder / "exit_code").read_text())
         return None
+
+    def started_at(self) -> datetime:
+        return datetime.fromtimestamp((self.folder / "command.json").stat().st_mtime, UTC)
 
     def log_lines(self) -> Iterator[str]:
         """The lines of its log from the first one, as they are written, until it is over."""

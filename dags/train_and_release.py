@@ -1,0 +1,54 @@
+"""Train a candidate on pinned table versions, judge it, and release it step by step; whatever fails leaves the live model as it is.
+
+**Starts** when the governor asks for a retrain (on everything up to the partition of the request), or by hand.
+
+**Does** pin the tables (snapshot), train, evaluate on a held-out span with the baseline and the champion on identical rows, and judge. A
+candidate that the gate refuses ends the run as skipped: that is an answer, not a failure. One that passes is registered in
+MLflow, compiled with a proof of parity, loaded beside the live version, probed with real rows, and only then promoted.
+
+**When a release step fails** the candidate is unloaded, the champion keeps serving, and the run ends as failed.
+
+**Emits** the new champion.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import PartitionedAssetTimetable, chain
+
+from operators.dag_defaults import asset, partitions_param, training_params, use_case_dag
+from operators.job import Job, TrainingJob
+from use_cases import declared_use_cases
+
+EVERYTHING = "..2099-12"
+PARTITIONS = partitions_param(
+    default=EVERYTHING,
+    description="Months to train on: `2013-01..2013-03,2013-05`, or `..2013-06` for all that are built up to June. "
+    f"`{EVERYTHING}`: all. A retrain request takes all up to its own month instead.",
+)
+THE_PARTITIONS = "{{ '..' ~ dag_run.partition_key if dag_run.partition_key else params.partitions }}"
+
+for use_case in declared_use_cases():
+    with use_case_dag(
+        use_case,
+        "train_and_release",
+        title="Train and release",
+        doc=__doc__,
+        schedule=PartitionedAssetTimetable(assets=asset(use_case, "retrain_request")),
+        deadline=timedelta(hours=1),
+        params=PARTITIONS | training_params(use_case),
+    ):
+        snapshot = Job(task_id="snapshot_dataset", task_display_name="Pin the dataset", arguments={"partitions": THE_PARTITIONS})
+        train = TrainingJob(task_id="train_model", task_display_name="Train", arguments={"ranks": "{{ params.ranks }}"})
+        evaluate = Job(task_id="evaluate_model", task_display_name="Evaluate")
+        judge = Job(task_id="judge_candidate", task_display_name="Judge the candidate")
+        register = Job(task_id="register_model", task_display_name="Register")
+        compile_ = Job(task_id="compile_model", task_display_name="Compile")
+        stage = Job(task_id="stage_release", task_display_name="Load beside the live model")
+        probe = Job(task_id="probe_release", task_display_name="Probe with real rows")
+        promote = Job(task_id="promote_release", task_display_name="Promote", outlets=[asset(use_case, "champion")])
+        roll_back = Job(task_id="roll_back_release", task_display_name="Roll back", trigger_rule="one_failed")
+        released = EmptyOperator(task_id="released", task_display_name="Released")
+
+        chain(snapshot, train, evaluate, judge, register, compile_, stage, probe, promote, released)
+        [stage, probe, promote] >> roll_back

@@ -1,0 +1,112 @@
+"""What all DAGs have in common, in one place: ids, owner, tags, retries, deadline, documentation, and the form's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetWatcher,
+    CronTriggerTimetable,
+    Param,
+    PartitionedAssetTimetable,
+)
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+from operators.arguments import MOST_RANKS
+from operators.deadlines import warn_of_missed_deadline
+from operators.landing_trigger import LandingMarkerTrigger
+from roundtrip.contracts.names import MONTH
+from roundtrip.contracts.use_cases import Feed, UseCase
+
+RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=15), "retry_exponential_backoff": 2.0, "max_retry_delay": timedelta(minutes=5)}
+"""Tries after 15, 30 and 60 s: a service that is away for a minute fails no run."""
+
+THE_PARTITION = "{{ dag_run.partition_key or params.partition or '' }}"
+"""The partition of the event that started the run, or the one of the form."""
+
+_RANGE = rf"{MONTH}(\.\.{MONTH})?"
+_LIST = rf"{_RANGE}(,{_RANGE})*"
+_NO_NEWLINE = r"(?![\s\S])"
+"""`$` alone also matches before a newline at the end."""
+
+
+def use_case_dag(
+    use_case: UseCase,
+    name: str,
+    *,
+    title: str,
+    doc: str | None,
+    schedule: CronTriggerTimetable | PartitionedAssetTimetable | Sequence[Asset],
+    deadline: timedelta,
+    params: Mapping[str, Param] | None = None,
+) -> DAG:
+    """The DAG `<use case>.<name>`; `doc` is the docstring of its file, `deadline` the time after which a warning is due.
+
+    One run at a time: all share one Spark server, and a second training would fight the first for the cores.
+    """
+    return DAG(
+        dag_id=f"{use_case.name}.{name}",
+        dag_display_name=f"{use_case.title}: {title}",
+        description=(doc or "").strip().partition("\n")[0],
+        doc_md=doc,
+        schedule=schedule,
+        tags=[use_case.name, name],
+        params=dict(params or {}),
+        deadline=DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=deadline, callback=AsyncCallback(warn_of_missed_deadline)
+        ),
+        default_args={"owner": use_case.owner, "use_case": use_case.name, **RETRIES},
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+    )
+
+
+def asset(use_case: UseCase, name: str) -> Asset:
+    """`<use case>/<name>`: its events say that a partition of it is ready."""
+    return Asset(name=f"{use_case.name}/{name}", group=use_case.name)
+
+
+def landing(use_case: UseCase, feed: Feed) -> Asset:
+    """The landing zone of a feed, watched for markers."""
+    trigger = LandingMarkerTrigger(use_case=use_case.name, feed=feed.name)
+    watcher = AssetWatcher(name=f"{use_case.name}_{feed.name}_markers", trigger=trigger)
+    return Asset(name=f"{use_case.name}/landing/{feed.name}", group=use_case.name, watchers=[watcher])
+
+
+def partition_param() -> dict[str, Param]:
+    """The form of a DAG that works on one partition."""
+    return {
+        "partition": Param(
+            None, type=["null", "string"], pattern=f"^{MONTH}${_NO_NEWLINE}", title="Partition", section="What to work on",
+            description_md="A month such as `2013-04`. Runs that an asset event starts take the event's partition instead.",
+        )
+    }  # fmt: skip
+
+
+def partitions_param(*, description: str, default: str | None = None) -> dict[str, Param]:
+    """The form's field for a list of months."""
+    return {
+        "partitions": Param(
+            default, type=["null", "string"], pattern=rf"^((\.\.)?{MONTH}|{_LIST})${_NO_NEWLINE}", maxLength=400, title="Partitions",
+            section="What to work on", description_md=description,
+        )
+    }  # fmt: skip
+
+
+def training_params(use_case: UseCase) -> dict[str, Param]:
+    """The form's fields for how to train, and why."""
+    return {
+        "ranks": Param(
+            use_case.recipe.ranks, type="integer", minimum=1, maximum=MOST_RANKS, title="Ranks", section="How to train",
+            description_md="Training processes that torchrun starts. More than this machine has cores slows all of them down.",
+        ),
+        "reason": Param(
+            "", type="string", maxLength=200, title="Reason", section="For the record",
+            description_md="Why this run was started by hand; kept with the run's configuration.",
+        ),
+    }  # fmt: skip
