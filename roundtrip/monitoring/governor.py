@@ -6,10 +6,14 @@ with every season, and what a refit gains is only seen in the outcomes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from roundtrip.contracts.names import months_apart
+from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import RetrainPolicy
 from roundtrip.monitoring.verdict import Verdict
 
@@ -17,6 +21,22 @@ Action = Literal["retrain", "hold"]
 
 BUDGET_PARTITIONS = 12
 """Partitions that the budget of retrains covers: a year of months."""
+
+
+class _Loss(msgspec.Struct):
+    loss: float
+    loss_low: float
+
+
+class _Measured(msgspec.Struct):
+    """The figures of measure_drift's receipt that a decision rests on."""
+
+    model_version: str
+    verdict: Verdict
+    outcomes: int
+    inputs_drifted: tuple[str, ...]
+    inputs_broken: tuple[str, ...]
+    performance: _Loss | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +56,21 @@ class Measurement:
     inputs_drifted: tuple[str, ...]
     data_faults: tuple[str, ...]
     """What is wrong with the partition's data, a sentence each: broken inputs, checks that failed."""
+
+    @classmethod
+    def of(cls, partition: str, figures: Mapping[str, Figure], *, failed_builds: tuple[str, ...]) -> Measurement:
+        """From the figures of measure_drift's receipt, and what is known of the partition's tables."""
+        measured = msgspec.convert(figures, _Measured)
+        return cls(
+            partition=partition,
+            model_version=measured.model_version,
+            verdict=measured.verdict,
+            outcomes=measured.outcomes,
+            loss=measured.performance.loss if measured.performance else None,
+            loss_low=measured.performance.loss_low if measured.performance else None,
+            inputs_drifted=measured.inputs_drifted,
+            data_faults=(*(f"Input {name} arrives empty." for name in measured.inputs_broken), *failed_builds),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +92,6 @@ class Decision:
 
     action: Action
     reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecisionRecord:
-    """A decision as it is kept, for the budget, the pages and people."""
-
-    use_case: str
-    partition: str
-    model_version: str
-    verdict: Verdict
-    action: Action
-    reasons: tuple[str, ...]
-    decided_at: str
-    """ISO time, UTC."""
-    run_dir: str
-
-    def as_json(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def decide(measurement: Measurement, policy: RetrainPolicy, history: History) -> Decision:

@@ -1,0 +1,73 @@
+"""`roundtrip demo` once the stack is up: replay a use case's months through Airflow, and show what came of it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from roundtrip.cli.demo.airflow_api import AirflowApi
+from roundtrip.cli.demo.driver import Driver, Outside
+from roundtrip.cli.demo.outcome import addresses, print_outcome, summarize, write_outcome
+from roundtrip.cli.demo.plan import Calendar
+from roundtrip.cli.demo.replay import Replay, load_replay, load_use_case
+from roundtrip.cli.demo.screen import Screen
+from roundtrip.cli.demo.summary import Summary
+from roundtrip.cli.demo.traffic import Traffic
+from roundtrip.cli.demo.watch import Watch
+from roundtrip.contracts.errors import BadRequest
+from roundtrip.contracts.settings import settings
+
+
+def run_demo(use_case_name: str, *, months: int, console: Console) -> Summary:
+    """Replay until the year's month number `months` (6 = until June), going on from what is there; gives what happened.
+
+    The stack must be up and its addresses in this process' environment. Writes `.roundtrip/demo/{summary.json,chart.png,report.html}`.
+    Raises RunFailed when a run fails, BadRequest for months that can't be replayed or when another demo is under way.
+    """
+    addressed = settings()
+    folder = addressed.home_path / "demo"
+    replay = load_replay(use_case_name)
+    calendar = calendar_of(replay, months)
+    traffic = Traffic(url=addressed.gateway_url, key=addressed.gateway_key, use_case_name=use_case_name, record=folder / "requests.jsonl")
+    login = {"user": addressed.airflow_user, "password": addressed.airflow_password}
+    with the_only_demo(folder), closing(AirflowApi(addressed.airflow_url, **login)) as api, Screen(console) as screen, traffic:
+        outside = Outside(
+            use_case=load_use_case(use_case_name),
+            replay=replay,
+            api=api,
+            watch=Watch(api, use_case_name),
+            traffic=traffic,
+            screen=screen,
+        )
+        Driver(outside, calendar).run()
+    summary = summarize(outside, calendar, addresses(addressed, folder))
+    write_outcome(summary, folder)
+    print_outcome(console, summary, addressed)
+    return summary
+
+
+def calendar_of(replay: Replay, months: int) -> Calendar:
+    """The calendar of the first `months` months that the use case has; raises BadRequest when none is left to replay."""
+    known = [*replay.TRAINING_MONTHS, *replay.REPLAYED_MONTHS]
+    least = len(replay.TRAINING_MONTHS) + 1
+    if not least <= months <= len(known):
+        raise BadRequest(
+            f"MONTHS={months} is not from {least} to {len(known)}: {len(replay.TRAINING_MONTHS)} months train the first model."
+        )
+    return Calendar(training=replay.TRAINING_MONTHS, replayed=replay.REPLAYED_MONTHS[: months - len(replay.TRAINING_MONTHS)])
+
+
+@contextmanager
+def the_only_demo(folder: Path) -> Iterator[None]:
+    """Hold the demo's lock; raises BadRequest when another process has it. The kernel lets go of it however this process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadRequest(f"another demo is under way (it holds {folder / 'lock'}): wait for it, or stop it first.") from None
+        yield
