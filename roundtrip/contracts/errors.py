@@ -58,6 +58,10 @@ class SnapshotUnusable(BadRequest):
     """The pinned tables don't hold what training needs (no rows, no labels, a missing partition)."""
 
 
+class TrainingDiverged(BadRequest):
+    """The loss became infinite or no number: the same snapshot and recipe would end the same way."""
+
+
 class ReceiptMissing(BadRequest):
     """A job reads a predecessor's receipt that isn't in the run folder."""
 
