@@ -8,6 +8,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from roundtrip.contracts.errors import CompileFailed
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.serving.tensors import OUTPUT, input_specs
 
@@ -32,6 +33,8 @@ def export_onnx(network: nn.Module, contract: ModelContract, model: Path) -> Non
         external_data=False,
         verbose=False,
     )
+    if program is None:
+        raise CompileFailed(f"torch gave no ONNX program for {contract.use_case}: see its log above.")
     program.save(str(model), external_data=False)
     onnx.checker.check_model(str(model), full_check=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 RTX_COMPUTE_CAPABILITIES = ("SM80", "SM86", "SM89", "SM120")
-"""GPU generations that TensorRT-RTX builds for without one at hand: Ampere, Ada, Blackwell. Turing (SM75) has no float32 GEMM there, Hopper is not covered."""
+"""GPU generations that TensorRT-RTX builds for, none at hand: Ampere, Ada, Blackwell. It has no Hopper, and no float32 GEMM on Turing."""
 
 
 class EngineNotBuilt(Exception):

@@ -19,7 +19,11 @@ from roundtrip.serving.tensors import OUTPUT, Predictions, Tensors
 LOAD_TIMEOUT_S = 60.0
 """A load starts a Python process that imports ONNX Runtime: 1 to 3 s on idle cores, more when Spark and training use them."""
 ADMIN_HEADER = "triton-grpc-protocol-admin-key"
-CHANNEL_OPTIONS = [("grpc.max_receive_message_length", 16 * 2**20), ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", 16 * 2**20),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 """A channel to a restarted Triton is back within a second; gRPC's own backoff grows to two minutes."""
 
 

@@ -3,6 +3,8 @@
 Runs in Triton's own environment (numpy 1.26, onnxruntime, the standard library), so it imports nothing of Roundtrip.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from pathlib import Path
@@ -28,11 +30,11 @@ class TritonPythonModel:
         self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         self.inputs = [entry.name for entry in self.session.get_inputs()]
 
-    def execute(self, requests: list) -> list:
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """One response per request of the batch that Triton's dynamic batcher made; one run of the graph for each."""
         return [self._answer(request) for request in requests]
 
-    def _answer(self, request):  # noqa: ANN001, ANN202
+    def _answer(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
         feed = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs}
         (predictions,) = self.session.run(["predictions"], feed)
         return pb_utils.InferenceResponse([pb_utils.Tensor("predictions", predictions)])

@@ -1,0 +1,1 @@
+"""The gateway: the address that callers know. It follows the release document and always answers with the live version."""

@@ -1,0 +1,103 @@
+"""The live version of one use case, ready to answer: on Triton within a deadline, otherwise in this process with the same graph."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import numpy as np
+from pydantic import BaseModel
+from tritonclient.grpc import service_pb2_grpc
+
+from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.registry.version_folder import fetch
+from roundtrip.serving.gateway.metrics import Metrics
+from roundtrip.serving.gateway.schema import request_model, response_model
+from roundtrip.serving.release import Release, ReleasedVersion
+from roundtrip.serving.scoring import Scorer
+from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
+from roundtrip.serving.triton_client import infer_request, predictions_of
+
+log = logging.getLogger(__name__)
+
+TRITON_DEADLINE_S = 0.5
+"""Seconds that Triton has for one request, before ONNX Runtime here answers it. Triton's worst under load and a release was 0.06 s."""
+
+
+@dataclass(kw_only=True)
+class LiveModel:
+    """One version with all that a request needs. A request that took it finishes on it, whatever is live by then."""
+
+    release: Release
+    released: ReleasedVersion
+    folder: Path
+    scorer: Scorer
+    request: type[BaseModel]
+    response: type[BaseModel]
+    on_triton: bool = field(default=False)
+    """Whether Triton answered last. While it does not, requests don't wait for it; TritonWatch asks again every second."""
+
+    @classmethod
+    def load(cls, release: Release, released: ReleasedVersion) -> LiveModel:
+        """Fetch the version, check its digest against the release document's, and open it.
+
+        Raises DigestMismatch when the version is not the one that was released, FileNotFoundError when the store lacks it.
+        """
+        folder = fetch(release.use_case, released.version, digest=released.digest)
+        scorer = Scorer(folder)
+        return cls(
+            release=release,
+            released=released,
+            folder=folder,
+            scorer=scorer,
+            request=request_model(scorer.contract),
+            response=response_model(scorer.contract),
+        )
+
+    @property
+    def contract(self) -> ModelContract:
+        return self.scorer.contract
+
+
+class Answers:
+    """Asks Triton, and ONNX Runtime when Triton gives no answer."""
+
+    def __init__(self, channel: grpc.aio.Channel, metrics: Metrics) -> None:
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        self._metrics = metrics
+
+    async def answer(self, model: LiveModel, tensors: Tensors) -> tuple[Predictions, str]:
+        """Predictions float32 [n, outputs] and who made them: `triton` or `onnxruntime`."""
+        reason = "away"
+        if model.on_triton:
+            try:
+                return await self.ask_triton(model, tensors, deadline_s=TRITON_DEADLINE_S), "triton"
+            except grpc.aio.AioRpcError as error:
+                self._note_absence(model, error)
+                reason = error.code().name.lower()
+        self._metrics.fallbacks.labels(model.release.use_case, reason).inc()
+        return await asyncio.to_thread(model.scorer.answer, tensors), "onnxruntime"
+
+    async def ask_triton(self, model: LiveModel, tensors: Tensors, *, deadline_s: float) -> Predictions:
+        """Triton's answer from this very version; raises grpc.aio.AioRpcError."""
+        request = infer_request(model.released.triton_model, model.released.version, tensors)
+        return predictions_of(await self._stub.ModelInfer(request, timeout=deadline_s))
+
+    async def probe(self, model: LiveModel, *, deadline_s: float) -> None:
+        """Ask Triton for a row of nothing but missing values; raises grpc.aio.AioRpcError when it gives no answer."""
+        contract = model.contract
+        numbers = np.full((1, len(contract.numbers)), np.nan, dtype=np.float32)
+        categories = np.zeros((1, len(contract.categories)), dtype=np.int32)
+        await self.ask_triton(model, tensors_of(numbers, categories), deadline_s=deadline_s)
+
+    def _note_absence(self, model: LiveModel, error: grpc.aio.AioRpcError) -> None:
+        if model.on_triton:
+            log.warning(
+                "Triton gave no answer for %s version %s (%s: %s): ONNX Runtime answers until it does",
+                model.release.use_case, model.released.version, error.code().name, error.details(),
+            )  # fmt: skip
+        model.on_triton = False
+        self._metrics.triton_up.labels(model.release.use_case).set(0)

@@ -1,0 +1,64 @@
+"""The OpenAPI document: the routes, and for each live use case its own request and answer with units and ranges."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from roundtrip.serving.gateway.live_model import LiveModel
+from roundtrip.serving.gateway.problems import TITLES
+
+Document = dict[str, object]
+
+PREDICT_PROBLEMS = (400, 401, 413, 422, 503)
+
+
+def openapi_document(app: FastAPI, models: dict[str, LiveModel]) -> Document:
+    """The document as of now: it changes when a use case goes live or its contract changes, so it is never cached."""
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    paths, schemas = document["paths"], document.setdefault("components", {}).setdefault("schemas", {})
+    for name, model in sorted(models.items()):
+        _, defined = models_json_schema(
+            [(model.request, "validation"), (model.response, "serialization")], ref_template="#/components/schemas/{model}"
+        )
+        schemas.update(defined["$defs"])
+        paths[f"/v1/models/{name}:predict"] = {"post": _predict_operation(name, model)}
+    return document
+
+
+def _predict_operation(name: str, model: LiveModel) -> Document:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {
+        "tags": ["predict"],
+        "summary": f"Predict with version {model.released.version} of {name}",
+        "operationId": f"predict_{name}",
+        "security": [{"APIKeyHeader": []}],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(model.request), "example": _example(model)}},
+        },
+        "responses": {
+            "200": {
+                "description": "Predictions, in the order of the instances",
+                "content": {"application/json": {"schema": _reference(model.response)}},
+            },
+            **{str(status): {"description": TITLES[status], "content": problem} for status in PREDICT_PROBLEMS},
+        },
+    }
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _example(model: LiveModel) -> Document:
+    """A request that works when it is sent as it stands: the middle of each range, the first known value of each category."""
+    row: dict[str, float | str | None] = {}
+    for entry in model.contract.inputs:
+        if entry.kind == "number":
+            row[entry.name] = round(((entry.minimum or 0.0) + (entry.maximum or 0.0)) / 2, 1)
+        else:
+            row[entry.name] = next(iter(model.contract.vocabulary[entry.name]), "unknown")
+    return {"instances": [row]}

@@ -1,0 +1,108 @@
+"""What happens to the rows of a request, in whichever protocol they came: validate, encode, answer, log."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.serving.gateway.live_model import Answers, LiveModel
+from roundtrip.serving.gateway.metrics import Metrics
+from roundtrip.serving.gateway.prediction_log import PredictionLog
+from roundtrip.serving.gateway.problems import invalid
+from roundtrip.serving.gateway.schema import PredictRequest, columns_of
+from roundtrip.serving.tensors import Predictions, tensors_of
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The predictions for a request's rows: float32 [n, outputs]."""
+
+    model: LiveModel
+    keys: list[str | None]
+    predictions: Predictions
+    served_by: str
+
+    def by_name(self) -> list[dict[str, float | str]]:
+        """One object a row, output → value, with the row's key where it gave one."""
+        names = [output.name for output in self.model.contract.outputs]
+        rows: list[dict[str, float | str]] = [dict(zip(names, map(_shortest, row), strict=True)) for row in self.predictions.tolist()]
+        for row, key in zip(rows, self.keys, strict=True):
+            if key is not None:
+                row["key"] = key
+        return rows
+
+
+class Predicting:
+    """The path of a request, shared by :predict and v2 infer."""
+
+    def __init__(self, answers: Answers, prediction_log: PredictionLog, metrics: Metrics) -> None:
+        self._answers = answers
+        self._log = prediction_log
+        self._metrics = metrics
+
+    async def predict_json(self, model: LiveModel, body: bytes, request_id: str) -> Answered:
+        """Answer a :predict body; raises Problem when it breaks the contract."""
+        try:
+            request = cast(PredictRequest, model.request.model_validate_json(body))
+        except ValidationError as error:
+            raise invalid(error) from error
+        return await self._predict(model, request.instances, request_id)
+
+    async def predict_rows(self, model: LiveModel, rows: Sequence[dict[str, object]], request_id: str) -> Answered:
+        """Answer rows that came as tensors; raises Problem when they break the contract."""
+        try:
+            request = cast(PredictRequest, model.request.model_validate({"instances": list(rows)}))
+        except ValidationError as error:
+            raise invalid(error) from error
+        return await self._predict(model, request.instances, request_id)
+
+    async def _predict(self, model: LiveModel, instances: Sequence[BaseModel], request_id: str) -> Answered:
+        columns = columns_of(model.contract, instances)
+        predictions, served_by = await self._answers.answer(model, tensors_of(*model.contract.encode(columns)))
+        answered = Answered(model, [instance.__dict__["key"] for instance in instances], predictions, served_by)
+        self._metrics.predictions.labels(model.release.use_case, model.released.version, served_by).inc(len(instances))
+        self._log.append(model.release.use_case, log_lines(answered, instances, request_id))
+        return answered
+
+
+def log_lines(answered: Answered, instances: Sequence[BaseModel], request_id: str) -> bytes:
+    """One JSON line for each row: who asked when, what it held (`inputs`), which version said what (`outputs`)."""
+    now = datetime.now(UTC)
+    this_month, predicted_at, batch = now.strftime("%Y-%m"), now.isoformat(), uuid.uuid4().hex
+    inputs = _names(answered.model.contract)
+    lines = []
+    for place, (instance, outputs) in enumerate(zip(instances, answered.by_name(), strict=True)):
+        row = instance.__dict__
+        outputs.pop("key", None)
+        line = {
+            "prediction_id": f"{batch}-{place}",
+            "request_id": request_id,
+            "use_case": answered.model.release.use_case,
+            "key": row["key"],
+            "event_month": row["event_month"] or this_month,
+            "predicted_at": predicted_at,
+            "model_version": answered.model.released.version,
+            "served_by": answered.served_by,
+            "inputs": {name: row[name] for name in inputs},
+            "outputs": outputs,
+        }
+        lines.append(_encode(line))
+    return b"\n".join(lines) + b"\n"
+
+
+def _names(contract: ModelContract) -> list[str]:
+    return [entry.name for entry in contract.inputs]
+
+
+def _shortest(value: float) -> float:
+    """The value with the seven significant digits that a float32 holds."""
+    return float(f"{value:.7g}")
