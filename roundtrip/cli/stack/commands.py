@@ -37,7 +37,12 @@ def postgres(stack: Stack) -> Command:
         "max_connections": 200,
     }
     return Command(
-        argv=(str(postgres_program("postgres")), "-D", str(postgres_data(stack)), *(f"--{name}={value}" for name, value in settings.items())),
+        argv=(
+            str(postgres_program("postgres")),
+            "-D",
+            str(postgres_data(stack)),
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ),
         user=POSTGRES_USER if os.geteuid() == 0 else None,
     )
 
@@ -98,7 +103,14 @@ def mlflow(stack: Stack) -> Command:
     sign_in = stack.home / "secrets" / "mlflow_auth.ini"
     write_private(sign_in, _mlflow_sign_in(stack))
     return Command(
-        argv=(str(program("mlflow")), "server", "--app-name=basic-auth", f"--host={HOST}", f"--port={stack.ports['mlflow']}", "--workers=1"),
+        argv=(
+            str(program("mlflow")),
+            "server",
+            "--app-name=basic-auth",
+            f"--host={HOST}",
+            f"--port={stack.ports['mlflow']}",
+            "--workers=1",
+        ),
         environment=environment.s3_access(stack)
         | {
             "MLFLOW_BACKEND_STORE_URI": environment.database_url(stack, "mlflow"),
@@ -154,7 +166,16 @@ def spark(stack: Stack) -> Command:
     server = "org.apache.spark.sql.connect.service.SparkConnectServer"
     home = site_packages() / "pyspark"
     return Command(
-        argv=(str(home / "bin" / "spark-submit"), "--master", "local[2]", "--properties-file", str(folder / "spark.conf"), "--class", server, "spark-internal"),
+        argv=(
+            str(home / "bin" / "spark-submit"),
+            "--master",
+            "local[2]",
+            "--properties-file",
+            str(folder / "spark.conf"),
+            "--class",
+            server,
+            "spark-internal",
+        ),
         environment=environment.s3_access(stack)
         | {"SPARK_HOME": str(home), "SPARK_CONNECT_AUTHENTICATE_TOKEN": stack.credentials.spark_token, "SPARK_LOCAL_IP": HOST},
     )
@@ -179,6 +200,4 @@ def airflow(stack: Stack, *, process: str) -> Command:
 
 def gateway(stack: Stack) -> Command:
     options = (f"--host={HOST}", f"--port={stack.ports['gateway']}", "--no-access-log", "--factory")
-    return Command(
-        argv=(str(program("uvicorn")), "roundtrip.serving.gateway:gateway", *options), environment=environment.addresses(stack)
-    )
+    return Command(argv=(str(program("uvicorn")), "roundtrip.serving.gateway:gateway", *options), environment=environment.addresses(stack))

@@ -5,8 +5,6 @@ So supervisor's configuration holds no secret, and a restart after a crash first
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +15,8 @@ from pathlib import Path
 from roundtrip.cli.stack import environment
 from roundtrip.cli.stack.commands import Command, postgres_owner
 from roundtrip.cli.stack.layout import Stack, load_stack
-from roundtrip.cli.stack.processes import Process, group_of, marked, process_of, stop_all
+from roundtrip.cli.stack.processes import current_process, group_of, marked, stop_all
+from roundtrip.cli.stack.records import record_process, recorded
 from roundtrip.cli.stack.services import service_named
 
 _HIDE_AFTER_S = 0.3
@@ -29,7 +28,7 @@ def main() -> None:
     _stop_leftovers(stack, service.name)
     if service.clean_up is not None:
         service.clean_up(stack)
-    _record(stack, service.name)
+    record_process(stack, service.name, current_process())
     command = service.command(stack)
     variables = environment.for_service(stack, service.name) | command.environment
     os.chdir(stack.home)
@@ -38,24 +37,6 @@ def main() -> None:
     if command.user is not None:
         _become_owner()
     os.execve(command.argv[0], command.argv, variables)
-
-
-def record_file(stack: Stack, service: str) -> Path:
-    """Where a service's process is written down."""
-    return stack.run / f"{service}.json"
-
-
-def recorded(stack: Stack, service: str) -> Process | None:
-    """The process that this service was last started as; None when it was never started."""
-    with contextlib.suppress(FileNotFoundError):
-        return Process(**json.loads(record_file(stack, service).read_text()))
-    return None
-
-
-def _record(stack: Stack, service: str) -> None:
-    own = process_of(os.getpid())
-    assert own is not None
-    record_file(stack, service).write_text(json.dumps({"pid": own.pid, "started": own.started}))
 
 
 def _stop_leftovers(stack: Stack, service: str) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from roundtrip.cli.stack.credentials import Credentials, load_credentials
@@ -16,21 +17,24 @@ from roundtrip.contracts.settings import REPOSITORY, settings
 BUCKET = "roundtrip"
 HOST = "127.0.0.1"
 
-DEFAULT_PORTS = {
-    "postgres": 17432,
-    "s3": 17333,
-    "s3_master": 17334,
-    "s3_volume": 17335,
-    "s3_filer": 17336,
-    "mlflow": 17500,
-    "airflow": 17080,
-    "spark": 17002,
-    "triton_http": 17800,
-    "triton_grpc": 17801,
-    "triton_metrics": 17802,
-    "gateway": 17900,
+PORT_BASE = 17_000
+"""Ports below 32768 are never taken by an outgoing connection. ROUNDTRIP_PORT_BASE moves all, so that two stacks fit on one machine."""
+
+PORT_OFFSETS = {
+    "postgres": 432,
+    "s3": 333,
+    "s3_master": 334,
+    "s3_volume": 335,
+    "s3_filer": 336,
+    "mlflow": 500,
+    "airflow": 80,
+    "spark": 2,
+    "triton_http": 800,
+    "triton_grpc": 801,
+    "triton_metrics": 802,
+    "gateway": 900,
 }
-"""Below 32768, where no outgoing connection takes them first. ROUNDTRIP_PORT_<NAME> changes one; `up` remembers it."""
+"""Each port, counted from the base. ROUNDTRIP_PORT_<NAME> gives one; `up` remembers what it was given."""
 
 SEAWEED_GRPC_OFFSET = 10_000
 """SeaweedFS serves gRPC on each of its ports plus this, so these stay below 55536."""
@@ -42,7 +46,11 @@ class Stack:
 
     home: Path
     ports: Mapping[str, int]
-    credentials: Credentials
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Generated and saved when they are first asked for."""
+        return load_credentials(self.home)
 
     @property
     def storage_root(self) -> str:
@@ -65,16 +73,19 @@ class Stack:
 
 
 def load_stack() -> Stack:
-    """The stack of ROUNDTRIP_HOME (default `.roundtrip`); credentials are generated the first time."""
+    """The stack of ROUNDTRIP_HOME (default `.roundtrip`), with the ports that this shell or the last `up` chose."""
     home = settings().home_path.resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    return Stack(home=home, ports=chosen_ports(home, os.environ), credentials=load_credentials(home))
+    return Stack(home=home, ports=chosen_ports(home, os.environ))
 
 
 def chosen_ports(home: Path, environment: Mapping[str, str]) -> dict[str, int]:
-    """Each port: from ROUNDTRIP_PORT_<NAME>, else the one saved by the last `up`, else the default. Raises BadPort."""
+    """Each port: ROUNDTRIP_PORT_<NAME>, else from ROUNDTRIP_PORT_BASE, else as the last `up` saved it, else the default. Raises BadPort."""
     saved = json.loads(_ports_file(home).read_text()) if _ports_file(home).exists() else {}
-    return {name: _checked_port(name, environment.get(_variable(name), saved.get(name, default))) for name, default in DEFAULT_PORTS.items()}
+    base = environment.get("ROUNDTRIP_PORT_BASE")
+    if base is not None or not saved:
+        start = _checked_port("ROUNDTRIP_PORT_BASE", base or PORT_BASE, highest=65_535 - SEAWEED_GRPC_OFFSET - 1_000)
+        saved = {name: start + offset for name, offset in PORT_OFFSETS.items()}
+    return {name: _port(name, environment.get(_variable(name), saved[name])) for name in PORT_OFFSETS}
 
 
 def save_ports(stack: Stack) -> None:
@@ -99,8 +110,11 @@ def _variable(name: str) -> str:
     return f"ROUNDTRIP_PORT_{name.upper()}"
 
 
-def _checked_port(name: str, value: str | int) -> int:
-    highest = 65_535 - (SEAWEED_GRPC_OFFSET if name.startswith("s3") else 0)
+def _port(name: str, value: str | int) -> int:
+    return _checked_port(_variable(name), value, highest=65_535 - (SEAWEED_GRPC_OFFSET if name.startswith("s3") else 0))
+
+
+def _checked_port(variable: str, value: str | int, *, highest: int) -> int:
     if not str(value).isdecimal() or not 1024 <= int(value) <= highest:
-        raise BadPort(f"{_variable(name)}={value} is no port from 1024 to {highest}: unset it, or give a free one.")
+        raise BadPort(f"{variable}={value} is no port from 1024 to {highest}: unset it, or give a free one.")
     return int(value)

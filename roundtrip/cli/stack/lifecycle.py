@@ -15,11 +15,12 @@ from xmlrpc.client import Fault
 
 from roundtrip.cli.stack import environment, supervisor
 from roundtrip.cli.stack.credentials import write_private
-from roundtrip.cli.stack.launch import recorded
 from roundtrip.cli.stack.layout import Stack, save_ports
-from roundtrip.cli.stack.processes import Process, descendants, holder_of_port, marked, memory_mib, pids_listening, process_of, stop_all
-from roundtrip.cli.stack.services import SERVICES, Part, Preparation, Service
-from roundtrip.contracts.errors import PortTaken, ServiceUnavailable
+from roundtrip.cli.stack.ports import check_ports
+from roundtrip.cli.stack.processes import Process, descendants, marked, memory_mib, process_of, stop_all
+from roundtrip.cli.stack.records import recorded, recorded_processes
+from roundtrip.cli.stack.services import Part, Preparation, Service
+from roundtrip.contracts.errors import ServiceUnavailable
 
 State = Literal["waiting", "starting", "ready", "failed"]
 Watcher = Callable[[str, State, float], None]
@@ -44,7 +45,7 @@ def bring_up(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict[str, S
     """
     with _only_one(stack):
         _stop_orphans(stack)
-        check_ports(stack, [part for part in parts if isinstance(part, Service)])
+        check_ports(stack, [port for part in parts if isinstance(part, Service) for port in part.ports])
         _write_files(stack)
         if not supervisor.running(stack):
             supervisor.start(stack)
@@ -66,23 +67,10 @@ def take_down(stack: Stack) -> list[Process]:
     return killed
 
 
-def check_ports(stack: Stack, services: Sequence[Service]) -> None:
-    """Raise PortTaken, naming each port that something else than this stack holds, and what holds it."""
-    own = {pid for service in SERVICES if (process := recorded(stack, service.name)) and process.alive() for pid in descendants(process.pid)}
-    taken = [
-        f"{port} ({name}) is held by {holder}"
-        for service in services
-        for name in service.ports
-        if (holder := holder_of_port(port := stack.ports[name])) and not pids_listening(port) & own
-    ]
-    if taken:
-        raise PortTaken(f"{'; '.join(taken)}: stop that, or choose other ports with ROUNDTRIP_PORT_<NAME>.")
-
-
 @contextlib.contextmanager
 def _only_one(stack: Stack) -> Iterator[None]:
     """Two `up` at once: the second waits for the first, then finds all ready."""
-    stack.run.mkdir(mode=0o711, exist_ok=True)
+    stack.run.mkdir(mode=0o711, parents=True, exist_ok=True)
     stack.logs.mkdir(mode=0o700, exist_ok=True)
     with (stack.home / "up.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -99,8 +87,7 @@ def _stop_orphans(stack: Stack) -> list[Process]:
     """Stop what runs without its supervisord."""
     if supervisor.running(stack):
         return []
-    recordings = [process for service in SERVICES if (process := recorded(stack, service.name)) and process.alive()]
-    families = [process_of(pid) for process in recordings for pid in descendants(process.pid)]
+    families = [process_of(pid) for process in recorded_processes(stack) for pid in descendants(process.pid)]
     return stop_all({*marked(stack.home), *(process for process in families if process is not None)})
 
 

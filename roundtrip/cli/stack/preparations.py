@@ -76,7 +76,9 @@ def _run(
     title: str, argv: list[str], variables: dict[str, str], *, log: Path | None = None, user: int | None = None, group: int | None = None
 ) -> None:
     other = {} if user in (None, os.geteuid()) else {"user": user, "group": group, "extra_groups": []}
-    finished = subprocess.run(argv, env=variables, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **other)  # type: ignore[call-overload]
+    finished = subprocess.run(
+        argv, env=variables, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **other
+    )  # type: ignore[call-overload]
     if log is not None:
         log.write_text(finished.stdout)
     if finished.returncode != 0:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from roundtrip.contracts.errors import ServiceUnavailable
+
 HOME_MARK = "ROUNDTRIP_STACK_HOME"
 """Environment variable that every process of a stack inherits: what `down` finds leftovers by, even of a killed supervisor."""
 
@@ -38,6 +40,14 @@ def process_of(pid: int) -> Process | None:
     """The running process with this id; None when there is none."""
     status = _status(pid)
     return None if status is None else Process(pid, status.started)
+
+
+def current_process() -> Process:
+    """This process."""
+    status = _status(os.getpid())
+    if status is None:
+        raise ServiceUnavailable("/proc is not mounted: Roundtrip finds its processes there.")
+    return Process(os.getpid(), status.started)
 
 
 def group_of(pid: int) -> int | None:

@@ -103,8 +103,7 @@ def running(stack: Stack) -> bool:
 def daemon(stack: Stack) -> Process | None:
     """The supervisord of this stack, whether or not it answers."""
     with contextlib.suppress(FileNotFoundError, ValueError):
-        process = process_of(int((stack.run / "supervisord.pid").read_text()))
-        return process
+        return process_of(int((stack.run / "supervisord.pid").read_text()))
     return None
 
 

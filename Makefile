@@ -1,0 +1,48 @@
+# What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint down clean lock bench-loop
+MONTHS ?= 6
+
+BIN := .roundtrip/venv/bin
+# The first Python that really runs: pyenv leaves shims for versions that aren't selected.
+PYTHON := $(shell for each in python3.11 python3.12 python3; do $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$each; break; }; done)
+unexport PYTHONDONTWRITEBYTECODE  # with it every process of the stack would compile every module again
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:  ## install everything into .roundtrip (the second time there is nothing to do)
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or 3.12 runs here. Debian, Ubuntu: apt install python3.11-venv"; exit 1; }
+	@$(PYTHON) -m roundtrip.cli.set_up
+
+demo: setup  ## the whole loop on real data, to June (MONTHS=12: the whole year)
+	@$(BIN)/roundtrip demo --months $(MONTHS)
+
+test: setup lint  ## lint, unit tests, tests on the running stack, the loop end to end
+	@$(BIN)/python -m pytest
+
+lint: setup  ## style, types, import rules, shell, SQL
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/sqlfluff lint sql
+
+down:  ## stop all that was started
+	@$(BIN)/roundtrip down
+
+clean:  ## stop all that was started and remove .roundtrip
+	@if [ -x $(BIN)/roundtrip ]; then $(BIN)/roundtrip down; fi
+	@rm -rf .roundtrip
+
+LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
+lock: setup  ## resolve the requirements anew
+	@$(LOCK) requirements.in --output-file requirements.txt
+	@$(LOCK) docker/local_stack/triton_server.in --no-deps --output-file docker/local_stack/triton_server.txt
+	@$(LOCK) docker/local_stack/triton_backend.in --output-file docker/local_stack/triton_backend.txt
+	@$(LOCK) docker/local_stack/source_data.in --no-deps --output-file docker/local_stack/source_data.txt
+	@$(LOCK) docker/local_stack/source_data_build.in --output-file docker/local_stack/source_data_build.txt
+
+bench-loop: setup  ## the same jobs run bare and through Airflow, compared
+	@$(BIN)/python -m benchmarks.loop

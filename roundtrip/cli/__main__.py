@@ -1,0 +1,3 @@
+from roundtrip.cli.main import run
+
+run()
