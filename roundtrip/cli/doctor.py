@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one must get this message and no SyntaxError
     sys.exit(f"This is Python {sys.version.split()[0]}; Roundtrip needs 3.11 or 3.12: install one (Debian: apt install python3.11-venv).")
 
 import json

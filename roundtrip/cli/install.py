@@ -1,4 +1,4 @@
-"""How each part is installed. Every function builds beside the final place or uses a tool that repairs, so it can be killed and run again."""
+"""How each part is installed: beside its final place, or by a tool that repairs; so each can be killed and run again."""
 
 from __future__ import annotations
 

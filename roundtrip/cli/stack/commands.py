@@ -199,5 +199,4 @@ def airflow(stack: Stack, *, process: str) -> Command:
 
 
 def gateway(stack: Stack) -> Command:
-    options = (f"--host={HOST}", f"--port={stack.ports['gateway']}", "--no-access-log", "--factory")
-    return Command(argv=(str(program("uvicorn")), "roundtrip.serving.gateway:gateway", *options), environment=environment.addresses(stack))
+    return Command(argv=(str(program("python")), "-m", "roundtrip.serving.gateway"), environment=environment.addresses(stack))

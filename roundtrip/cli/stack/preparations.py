@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -32,7 +33,8 @@ def create_postgres_cluster(stack: Stack) -> None:
     write_private(password_file, stack.credentials.postgres_password)
     os.chown(password_file, user, group)
     options = ("--username=postgres", "--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C.UTF-8")
-    _run("initdb", [str(postgres_program("initdb")), "-D", str(partial), *options], environment.inherited(), user=user, group=group)
+    argv = [str(postgres_program("initdb")), "-D", str(partial), *options]
+    _run("initdb", argv, environment.inherited(), log=stack.log_of("postgres_cluster"), owner=(user, group))
     password_file.unlink()
     partial.rename(data)
 
@@ -57,9 +59,17 @@ def create_databases(stack: Stack) -> None:
 
 def prepare_airflow(stack: Stack) -> None:
     """Airflow's tables and its admin user, by a script of their own: `airflow users create` takes the password as an argument."""
-    variables = environment.for_service(stack, "airflow_database") | environment.addresses(stack) | environment.airflow(stack)
     script = repository_path("docker", "local_stack", "prepare_airflow.py")
+    done, wanted = postgres_data(stack).with_name("airflow_prepared"), _digest(script, repository_path("requirements.txt"))
+    if done.exists() and done.read_text() == wanted:
+        return
+    variables = environment.for_service(stack, "airflow_database") | environment.addresses(stack) | environment.airflow(stack)
     _run("prepare_airflow", [str(program("python")), str(script)], variables, log=stack.log_of("airflow_database"))
+    done.write_text(wanted)
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _let_traverse(folder: Path, user: int) -> None:
@@ -72,14 +82,20 @@ def _let_traverse(folder: Path, user: int) -> None:
             parent.chmod(mode | 0o001)
 
 
-def _run(
-    title: str, argv: list[str], variables: dict[str, str], *, log: Path | None = None, user: int | None = None, group: int | None = None
-) -> None:
-    other = {} if user in (None, os.geteuid()) else {"user": user, "group": group, "extra_groups": []}
-    finished = subprocess.run(
-        argv, env=variables, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **other
-    )  # type: ignore[call-overload]
-    if log is not None:
-        log.write_text(finished.stdout)
+def _run(title: str, argv: list[str], variables: dict[str, str], *, log: Path, owner: tuple[int, int] | None = None) -> None:
+    """Run a command with its output in `log`, as another user if `owner` is one; raises ServiceUnavailable with the output's end."""
+    become = None if owner in (None, (os.geteuid(), os.getegid())) else owner
+    with log.open("w") as output:
+        finished = subprocess.run(
+            argv,
+            env=variables,
+            cwd="/",
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            user=become[0] if become else None,
+            group=become[1] if become else None,
+            extra_groups=[] if become else None,
+        )
     if finished.returncode != 0:
-        raise ServiceUnavailable(f"{title} ended with {finished.returncode}: {finished.stdout.strip()[-800:]}")
+        raise ServiceUnavailable(f"{title} ended with {finished.returncode}; end of {log}: {log.read_text()[-800:].strip()}")

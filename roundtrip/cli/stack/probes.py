@@ -80,7 +80,7 @@ def triton_is_ready(stack: Stack) -> None:
 
 
 def gateway_is_live(stack: Stack) -> None:
-    _fetch(f"{stack.url('gateway')}/live", {})
+    _fetch(f"{stack.url('gateway')}/v2/health/live", {})
 
 
 def airflow_api_answers(stack: Stack) -> None:

@@ -90,6 +90,7 @@ PARTS: tuple[Part, ...] = (
         command=partial(commands.airflow, process="triggerer"),
         ready=probes.airflow_triggerer_beats,
     ),
+    Service(name="gateway", after=("databases", "s3"), ports=("gateway",), command=commands.gateway, ready=probes.gateway_is_live),
 )
 
 SERVICES = tuple(part for part in PARTS if isinstance(part, Service))
