@@ -1,0 +1,160 @@
+"""The training loop: epochs over tensors that stay in memory, a checkpoint after each. Resumed, it ends with the same weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, distributed
+
+from roundtrip.contracts.errors import SnapshotUnusable, TrainingDiverged
+from roundtrip.contracts.use_cases import Recipe
+from roundtrip.training.checkpoints import Checkpoints, State
+from roundtrip.training.engine import start_engine
+from roundtrip.training.network import Network
+from roundtrip.training.ranks import rank, world_size
+from roundtrip.training.rows import Rows, TrainingData
+
+if TYPE_CHECKING:
+    from deepspeed import DeepSpeedEngine
+
+WATCH_ROWS = 8192
+"""Rows of one forward pass over the held-out span: enough to be fast, little enough for any memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """How one epoch went, over all ranks."""
+
+    number: int = 0
+    """From 1; 0 stands for 'none yet'."""
+    of: int = 0
+    loss: float = math.nan
+    """Mean pinball loss of the training rows, in units of the network's scale; the median counts double."""
+    held_out_mae: float = math.nan
+    """Mean |label − median| of the held-out rows, in the label's unit."""
+    learning_rate: float = 0.0
+    """Of the last step."""
+    samples_per_second: float = 0.0
+    """Training rows a second, checkpoint and held-out pass not counted."""
+
+    @classmethod
+    def from_state(cls, state: State) -> Epoch:
+        """The epoch that a checkpoint was saved after."""
+        return cls(**state | {"number": int(state["number"]), "of": int(state["of"])})  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        figures = f"loss {self.loss:.4f}  held-out MAE {self.held_out_mae:.3f}  {self.samples_per_second:,.0f} rows/s"
+        return f"epoch {self.number}/{self.of}  {figures}"
+
+
+class Journal(Protocol):
+    """Who is told about each epoch, on rank 0."""
+
+    def record(self, epoch: Epoch) -> None: ...
+
+
+def train(network: Network, data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journal: Journal) -> Epoch:
+    """Train `network` in place, from the newest checkpoint if there is one; gives the last epoch. Every rank calls it with equal arguments.
+
+    Raises SnapshotUnusable for fewer rows than one batch, TrainingDiverged when the loss is no number any more.
+    """
+    steps = len(data.train) // recipe.batch_size
+    if steps == 0:
+        raise SnapshotUnusable(f"{len(data.train)} training rows are less than one batch of {recipe.batch_size}: add partitions.")
+    engine = start_engine(network, recipe, steps=steps * recipe.epochs)
+    data = TrainingData(data.contract, data.train.on(engine.device), data.held_out.on(engine.device))
+    state = checkpoints.resume(engine)
+    epoch = Epoch.from_state(state) if state else Epoch()
+    while epoch.number < recipe.epochs:
+        epoch = _train_epoch(engine, data, recipe, number=epoch.number + 1)
+        if rank() == 0:
+            _check(epoch)
+            journal.record(epoch)
+        checkpoints.save(engine, epoch.number, asdict(epoch))
+    return epoch
+
+
+def _train_epoch(engine: DeepSpeedEngine, data: TrainingData, recipe: Recipe, *, number: int) -> Epoch:
+    steps = len(data.train) // recipe.batch_size
+    quantiles = torch.tensor([output.quantile for output in data.contract.outputs], device=engine.device)
+    started = time.monotonic()
+    total = torch.zeros((), device=engine.device)
+    for batch in batches(data, recipe, epoch=number):
+        total += _step(engine, batch, quantiles)
+    distributed.all_reduce(total)
+    loss = float(total) / steps / world_size()
+    seconds = time.monotonic() - started
+    return Epoch(
+        number=number,
+        of=recipe.epochs,
+        loss=loss,
+        held_out_mae=_held_out_mae(engine.module, data.held_out),
+        learning_rate=engine.get_lr()[0],
+        samples_per_second=steps * recipe.batch_size / seconds,
+    )
+
+
+def batches(data: TrainingData, recipe: Recipe, *, epoch: int) -> Iterator[Rows]:
+    """This rank's share of each batch of the epoch, inputs hidden as the recipe says. Depends on nothing but its arguments and the rank."""
+    rows = data.train
+    order = torch.randperm(len(rows), generator=_generator(recipe.seed, epoch))
+    hiding = _generator(recipe.seed, epoch, rank() + 1)
+    may_miss = torch.tensor([entry.optional for entry in data.contract.numbers], device=rows.labels.device)
+    share = recipe.batch_size // world_size()
+    for start in range(rank() * share, len(rows) // recipe.batch_size * recipe.batch_size, recipe.batch_size):
+        yield hidden(rows.at(order[start : start + share].to(rows.labels.device)), recipe.input_dropout, may_miss, hiding)
+
+
+def hidden(rows: Rows, probability: float, may_miss: Tensor, generator: torch.Generator) -> Rows:
+    """The rows with inputs hidden at random: a number that `may_miss` [N] becomes missing (NaN), any category unknown (0)."""
+    device = rows.labels.device
+    numbers = torch.rand(rows.numbers.shape, generator=generator).to(device) < probability
+    categories = torch.rand(rows.categories.shape, generator=generator).to(device) < probability
+    return Rows(rows.numbers.masked_fill(numbers & may_miss, math.nan), rows.categories.masked_fill(categories, 0), rows.labels)
+
+
+def pinball_loss(predictions: Tensor, labels: Tensor, quantiles: Tensor) -> Tensor:
+    """Mean pinball loss (Koenker and Bassett, 1978) of predictions [n, Q] for labels [n]; the median, the answer, counts double."""
+    difference = labels.unsqueeze(1) - predictions
+    weights = torch.where(quantiles == 0.5, 2.0, 1.0)
+    return (torch.maximum(quantiles * difference, (quantiles - 1) * difference) * weights).sum(dim=1).mean()
+
+
+def _step(engine: DeepSpeedEngine, batch: Rows, quantiles: Tensor) -> Tensor:
+    scale = engine.module.scale
+    loss = pinball_loss(engine(batch.numbers, batch.categories) / scale, batch.labels / scale, quantiles)
+    engine.backward(loss)
+    engine.step()
+    return loss.detach()
+
+
+def _held_out_mae(network: Network, rows: Rows) -> float:
+    """Each rank takes its share; the sum is over all rows."""
+    error = torch.zeros(2, device=rows.labels.device)
+    network.eval()
+    with torch.no_grad():
+        for start in range(rank() * WATCH_ROWS, len(rows), world_size() * WATCH_ROWS):
+            share = rows.at(slice(start, start + WATCH_ROWS))
+            median = network(share.numbers, share.categories)[:, 0]
+            error += torch.stack([(share.labels - median).abs().sum(), torch.tensor(float(len(share)), device=error.device)])
+    network.train()
+    distributed.all_reduce(error)
+    return float(error[0] / error[1])
+
+
+def _check(epoch: Epoch) -> None:
+    if not (math.isfinite(epoch.loss) and math.isfinite(epoch.held_out_mae)):
+        raise TrainingDiverged(f"{epoch}: the loss is no number any more. Lower the recipe's learning_rate, and check the labels' range.")
+
+
+def _generator(*seed: int) -> torch.Generator:
+    """A generator of its own for each tuple of small numbers."""
+    folded = 0
+    for part in seed:
+        folded = folded * 1_000_003 + part
+    return torch.Generator().manual_seed(folded)
