@@ -94,7 +94,7 @@ def performance_on(use_case: UseCase, rows: pa.Table, reference: Reference) -> P
 
 
 def _medians(scorer: Scorer, rows: pa.Table) -> NDArray[np.float32]:
-    columns = {entry.name: rows.column(entry.name).to_pylist() for entry in scorer.contract.inputs}
+    columns = {entry.name: rows.column(entry.name).to_numpy(zero_copy_only=False) for entry in scorer.contract.inputs}
     return scorer.predict(columns)[:, 0]
 
 

@@ -83,7 +83,7 @@ class Driver:
             self._land(step.subject, step.months)
         elif step.verb == "train":
             self._train(step.months)
-        elif step.verb == "send_requests":
+        elif step.verb == "send_requests" and self._outside.traffic.can_be_answered():
             self._send_requests(step.months[0])
         else:
             self._wait(step)
@@ -106,7 +106,7 @@ class Driver:
     def _wait(self, step: Step) -> None:
         if step.verb == "await_train":
             self._raise_if_nothing_was_released()
-        elif not self._trickling and self._outside.watch.has_event("champion"):
+        elif not self._trickling and self._outside.traffic.can_be_answered():
             self._trickling = self._calendar.training[-1]
             self._outside.traffic.trickle(self._rows(self._trickling))
         time.sleep(LOOK_EVERY_S)
@@ -114,10 +114,9 @@ class Driver:
     def _rows(self, month: str) -> list[Row]:
         """A sample of the month's features as requests; what is missing is left out. The same rows each time."""
         use_case = self._outside.use_case
-        names = [entry.name for entry in use_case.inputs]
-        rows = read_table(use_case.name, use_case.features_table, partitions=[month], columns=names).to_pylist()
-        sample = Random(month).sample(rows, min(SAMPLE_ROWS, len(rows)))
-        return [{name: value for name, value in row.items() if value is not None} for row in sample]
+        columns = [*use_case.key, *(entry.name for entry in use_case.inputs)]
+        rows = read_table(use_case.name, use_case.features_table, partitions=[month], columns=columns).to_pylist()
+        return [request_of(row, use_case, month) for row in Random(month).sample(rows, min(SAMPLE_ROWS, len(rows)))]
 
     def _first_run(self) -> DagRun | None:
         runs = self._outside.watch.runs_of("train_and_release")
@@ -128,3 +127,9 @@ class Driver:
         if run is not None and run.state == "success" and not self._outside.watch.has_event("champion"):
             refused = " ".join(receipt.reason for receipt in receipts_of(run) if receipt.answer == "no")
             raise RunFailed(f"the first training released no model, so there is nothing to watch. {refused} Train on other months by hand.")
+
+
+def request_of(row: Row, use_case: UseCase, month: str) -> Row:
+    """A row of the features table as an instance of a gateway request: its inputs that have a value, its key, its month."""
+    inputs = {entry.name: row[entry.name] for entry in use_case.inputs if row[entry.name] is not None}
+    return {**inputs, "key": "/".join(str(row[name]) for name in use_case.key), "event_month": month}

@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from roundtrip.contracts.errors import UnknownUseCase
-from roundtrip.contracts.names import checked_name
 from roundtrip.contracts.use_cases import UseCase
 
 
@@ -30,13 +29,13 @@ class Replay(Protocol):
 
 
 def load_use_case(name: str) -> UseCase:
-    """The declared use case of this name; raises UnknownUseCase."""
+    """The declared use case of this name; raises UnknownUseCase, BadName."""
     return cast(UseCase, import_module("use_cases").use_case_named(name))
 
 
 def load_replay(name: str) -> Replay:
-    """The replay of the use case; raises UnknownUseCase when it has none."""
-    module = f"use_cases.{checked_name(name, what='use case')}.replay"
+    """The replay of the use case; raises UnknownUseCase when it is not declared or has none, BadName for what is no name."""
+    module = f"use_cases.{load_use_case(name).name}.replay"
     try:
         return cast(Replay, import_module(module))
     except ModuleNotFoundError as error:

@@ -75,6 +75,7 @@ class Traffic:
 
     def __init__(self, *, url: str, key: str, use_case_name: str, record: Path) -> None:
         self._address = f"{url.rstrip('/')}/v1/models/{use_case_name}:predict"
+        self._ready = f"{url.rstrip('/')}/v2/models/{use_case_name}/ready"
         self._client = httpx.Client(headers={"X-API-Key": key}, timeout=ANSWER_WITHIN_S)
         self._record = record
         self.counts = recorded_counts(record)
@@ -95,6 +96,13 @@ class Traffic:
         for thread in self._threads:
             thread.join()
         self._client.close()
+
+    def can_be_answered(self) -> bool:
+        """Whether the gateway has a live version of the use case by now: a request before that is no failure of serving."""
+        try:
+            return self._client.get(self._ready).is_success
+        except httpx.HTTPError:
+            return False
 
     def trickle(self, rows: Sequence[Row]) -> None:
         """From now on ask about these rows, over and over, REQUESTS_PER_S times a second."""

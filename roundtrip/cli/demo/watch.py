@@ -39,6 +39,8 @@ class Watch:
         first_look = not self.dag_ids
         if first_look:
             self.dag_ids = self._api.dag_ids(f"{self._use_case}.")
+        if not self.dag_ids:
+            return  # Airflow has not read dags/ yet
         limit = None if first_look else RECENT
         for event in islice(self._api.events(f"{self._use_case}/"), limit):
             self.events[event.id] = event
