@@ -38,6 +38,22 @@ class SettingMissing(BadRequest):
     """An environment variable that a job needs is not set."""
 
 
+class UnknownTable(BadRequest):
+    """The use case declares no table of that name (no folder in sql/)."""
+
+
+class BadDefinition(BadRequest):
+    """A table's schema.yaml or checks.yaml, or the columns that its query gives, are not of the form that they must have."""
+
+
+class TableMissing(BadRequest):
+    """A table, or the partition of it that a job reads, has not been built."""
+
+
+class NothingLanded(AnswerIsNo):
+    """No partition of the feed has landed since the last look."""
+
+
 class MissingSource(BadRequest):
     """A landed partition lacks a source file that its feed declares."""
 

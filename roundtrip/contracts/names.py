@@ -50,7 +50,12 @@ def months_between(first: str, last: str) -> list[str]:
     """Every month from `first` to `last`, both included; raises BadPartition when last lies before first."""
     if last < first:
         raise BadPartition(f"the range {first}..{last} ends before it starts: swap its ends.")
-    return [f"{index // 12:04d}-{index % 12 + 1:02d}" for index in range(_month_index(first), _month_index(last) + 1)]
+    return [_month(index) for index in range(_month_index(first), _month_index(last) + 1)]
+
+
+def months_back(month: str, count: int) -> list[str]:
+    """`month` and the `count` months before it, in order."""
+    return [_month(index) for index in range(_month_index(month) - count, _month_index(month) + 1)]
 
 
 def months_apart(first: str, last: str) -> int:
@@ -60,3 +65,7 @@ def months_apart(first: str, last: str) -> int:
 
 def _month_index(month: str) -> int:
     return int(month[:4]) * 12 + int(month[5:]) - 1
+
+
+def _month(index: int) -> str:
+    return f"{index // 12:04d}-{index % 12 + 1:02d}"

@@ -53,3 +53,8 @@ def test_a_folder_name_is_one_safe_part_of_a_path(text: str) -> None:
 def test_distinct_run_ids_have_distinct_folders() -> None:
     assert folder_name("scheduled__2013-04") == "scheduled__2013-04"
     assert len({folder_name(text) for text in ("a:b", "a-b", "a+b", "a" * 121, "a" * 122)}) == 5
+
+
+def test_the_months_before_reach_over_the_year() -> None:
+    assert names.months_back("2013-02", 2) == ["2012-12", "2013-01", "2013-02"]
+    assert names.months_back("2013-02", 0) == ["2013-02"]
