@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roundtrip.contracts.use_cases import Input, Output, UseCase
@@ -51,13 +52,18 @@ class ModelContract:
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
 
-    @property
+    @cached_property
     def numbers(self) -> tuple[Input, ...]:
         return tuple(entry for entry in self.inputs if entry.kind == "number")
 
-    @property
+    @cached_property
     def categories(self) -> tuple[Input, ...]:
         return tuple(entry for entry in self.inputs if entry.kind == "category")
+
+    @cached_property
+    def _ids(self) -> dict[str, dict[str, int]]:
+        """Category input → value → id: made once, for the gateway encodes one row at a time."""
+        return {name: {value: number for number, value in enumerate(values, start=1)} for name, values in self.vocabulary.items()}
 
     def encode(self, columns: Mapping[str, Sequence[Value]]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Columns of n values → numbers float32 [n, N] (NaN where missing) and categories int32 [n, C] (0 where unknown or missing).
@@ -73,6 +79,6 @@ class ModelContract:
             numbers[:, place] = np.asarray(columns.get(entry.name, missing), dtype=np.float32)
         categories = np.zeros((rows, len(self.categories)), dtype=np.int32)
         for place, entry in enumerate(self.categories):
-            ids = {value: number for number, value in enumerate(self.vocabulary[entry.name], start=1)}
+            ids = self._ids[entry.name]
             categories[:, place] = [ids.get(str(value), 0) for value in columns.get(entry.name, missing)]
         return numbers, categories
