@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roundtrip.contracts.errors import BadName, BadPartition
-from roundtrip.contracts.names import checked_name, checked_partition, checked_partitions, folder_name, months_between
+from roundtrip.contracts.names import checked_name, checked_partition, checked_partitions, folder_name, months_back, months_between
 
 months = st.builds("{:04d}-{:02d}".format, st.integers(1900, 2099), st.integers(1, 12))
 
@@ -56,5 +56,5 @@ def test_distinct_run_ids_have_distinct_folders() -> None:
 
 
 def test_the_months_before_reach_over_the_year() -> None:
-    assert names.months_back("2013-02", 2) == ["2012-12", "2013-01", "2013-02"]
-    assert names.months_back("2013-02", 0) == ["2013-02"]
+    assert months_back("2013-02", 2) == ["2012-12", "2013-01", "2013-02"]
+    assert months_back("2013-02", 0) == ["2013-02"]
