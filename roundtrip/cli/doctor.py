@@ -16,7 +16,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -140,18 +140,21 @@ def check_ports(stack: Stack) -> Finding:
     return Finding("ports", not taken, value, "free", "Stop what holds them, or move the stack's, e.g. ROUNDTRIP_PORT_BASE=18000.")
 
 
-def main(say: Callable[[str], None] = print) -> int:
-    """Examine, say what was found, and return the exit code."""
+def main(*, as_json: bool = False) -> int:
+    """Examine, print what was found, and return the exit code."""
     findings = list(examine(load_stack()))
-    if "--json" in sys.argv:
-        say(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
     else:
-        for finding in findings:
-            say(f"{'ok     ' if finding.ok else 'MISSING'} {finding.name:14s} {finding.value}")
-            if not finding.ok:
-                say(f"        {'':14s} limit: {finding.limit}. {finding.remedy}")
+        print("\n".join(_line(finding) for finding in findings))
     return 0 if all(finding.ok for finding in findings) else 1
 
 
+def _line(finding: Finding) -> str:
+    if finding.ok:
+        return f"  ok      {finding.name:14s} {finding.value}"
+    return f"  MISSING {finding.name:14s} {finding.value}\n{'':25s}limit: {finding.limit}. {finding.remedy}"
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(as_json="--json" in sys.argv[1:]))

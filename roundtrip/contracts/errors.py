@@ -132,3 +132,7 @@ class RunFailed(RoundtripError):
 
 class RetrainHeld(AnswerIsNo):
     """The governor asks for no retrain; its message is everything that held it back."""
+
+
+class UnknownJob(BadRequest):
+    """jobs/ holds no job of that name."""
