@@ -113,7 +113,11 @@ class Job(ResumableJobMixin, BaseOperator):
         """The command that anyone could type; raises BadRequest when an argument is not of its form."""
         use_case = checked_name(self.use_case, what="use case")
         run_folder = self._run_folder(context).uri
-        return [*self.launcher(), f"jobs.{self.job}", "--use-case", use_case, "--run-dir", run_folder, *command_line(self._arguments())]
+        return [*self.launcher(), self.module, "--use-case", use_case, "--run-dir", run_folder, *command_line(self._arguments())]
+
+    @property
+    def module(self) -> str:
+        return f"jobs.{self.job}"
 
     def launcher(self) -> list[str]:
         """What comes before the job's module."""
