@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -12,7 +13,8 @@ from roundtrip.cli.demo.traffic import Counts
 from roundtrip.contracts.receipts import Figure, Receipt
 
 
-class Month(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Month:
     """A replayed month: what the live model did on it, and what came of that. Errors in minutes, skills as fractions."""
 
     partition: str
@@ -36,7 +38,8 @@ class Month(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
 
 
-class Release(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Release:
     """A model version that was promoted, and how it did on its held-out days. `partition` asked for it; empty for the first."""
 
     version: str
@@ -53,13 +56,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
 
 
-class TaskSeconds(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class TaskSeconds:
     task: str
     state: str
     seconds: float
 
 
-class RunSeconds(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class RunSeconds:
     """How long a DAG run took, task by task."""
 
     dag: str
@@ -70,7 +75,8 @@ class RunSeconds(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[TaskSeconds]
 
 
-class Requests(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Requests:
     sent: int
     failed: int
     first_failure: str
@@ -78,7 +84,8 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
     """Model version → answers it gave."""
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Summary:
     """All that the demo's last page shows."""
 
     use_case: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -132,5 +133,5 @@ def test_the_page_shows_every_cell_escaped_and_loads_nothing(summary: Summary) -
 
 def test_the_page_of_a_demo_without_months_opens_too(summary: Summary) -> None:
     page = Page()
-    page.feed(report_html(msgspec.structs.replace(summary, months=[], releases=[], runs=[])))
+    page.feed(report_html(dataclasses.replace(summary, months=[], releases=[], runs=[])))
     assert not page.open
