@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -97,6 +97,23 @@ class _AssetEvents(msgspec.Struct):
     asset_events: list[AssetEvent]
 
 
+class _Page(NamedTuple):
+    size: int
+    offset: int
+
+
+def _pages(ask: Callable[[_Page], list[T]], newest: int | None) -> list[T]:
+    """The first page of `newest` entries; or every page, when that is None."""
+    if newest is not None:
+        return ask(_Page(newest, 0))
+    found: list[T] = []
+    while True:
+        page = ask(_Page(PAGE, len(found)))
+        found += page
+        if len(page) < PAGE:
+            return found
+
+
 class AirflowApi:
     """A logged-in client. An answer that is no success raises ServiceUnavailable with what Airflow said."""
 
@@ -113,14 +130,15 @@ class AirflowApi:
         dags = self._get("/api/v2/dags", {"dag_id_prefix_pattern": prefix, "limit": PAGE}, _Dags).dags
         return sorted(dag.dag_id for dag in dags if not dag.is_paused)
 
-    def runs(self, dag_ids: Sequence[str]) -> Iterator[DagRun]:
-        """Runs of these DAGs, the newest first; read page by page, so a reader that stops early asks for no more."""
-        body: dict[str, object] = {"dag_ids": list(dag_ids), "order_by": "-run_after", "page_limit": PAGE}
-        for offset in range(0, 100 * PAGE, PAGE):
-            found = self._post("/api/v2/dags/~/dagRuns/list", {**body, "page_offset": offset}, _DagRuns).dag_runs
-            yield from found
-            if len(found) < PAGE:
-                return
+    def runs(self, dag_ids: Sequence[str], *, newest: int | None = None) -> list[DagRun]:
+        """The newest runs of these DAGs (None: all), the newest first."""
+        body = {"dag_ids": list(dag_ids), "order_by": "-run_after"}
+        return _pages(
+            lambda page: (
+                self._post("/api/v2/dags/~/dagRuns/list", {**body, "page_limit": page.size, "page_offset": page.offset}, _DagRuns).dag_runs
+            ),
+            newest,
+        )
 
     def tasks(self, dag_id: str, dag_run_id: str) -> list[TaskInstance]:
         """The tasks of a run, those that started first first."""
@@ -129,14 +147,15 @@ class AirflowApi:
         never = datetime.max.replace(tzinfo=UTC)
         return sorted(found, key=lambda task: (task.start_date or never, task.name))
 
-    def events(self, asset_prefix: str) -> Iterator[AssetEvent]:
-        """Events of the assets whose name starts so, the newest first, page by page."""
-        for offset in range(0, 100 * PAGE, PAGE):
-            query: dict[str, str | int] = {"name_prefix_pattern": asset_prefix, "order_by": "-timestamp", "limit": PAGE, "offset": offset}
-            found = self._get("/api/v2/assets/events", query, _AssetEvents).asset_events
-            yield from found
-            if len(found) < PAGE:
-                return
+    def events(self, asset_prefix: str, *, newest: int | None = None) -> list[AssetEvent]:
+        """The newest events of the assets whose name starts so (None: all), the newest first."""
+        query = {"name_prefix_pattern": asset_prefix, "order_by": "-timestamp"}
+        return _pages(
+            lambda page: (
+                self._get("/api/v2/assets/events", {**query, "limit": page.size, "offset": page.offset}, _AssetEvents).asset_events
+            ),
+            newest,
+        )
 
     def trigger(self, dag_id: str, dag_run_id: str, conf: Mapping[str, object]) -> bool:
         """Start a run of this id; False when there is one of this id already, which then is left alone."""

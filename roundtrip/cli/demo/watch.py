@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
 
 from roundtrip.cli.demo.airflow_api import AirflowApi, AssetEvent, DagRun, TaskInstance
 from roundtrip.contracts import storage
@@ -41,10 +40,10 @@ class Watch:
             self.dag_ids = self._api.dag_ids(f"{self._use_case}.")
         if not self.dag_ids:
             return  # Airflow has not read dags/ yet
-        limit = None if first_look else RECENT
-        for event in islice(self._api.events(f"{self._use_case}/"), limit):
+        newest = None if first_look else RECENT
+        for event in self._api.events(f"{self._use_case}/", newest=newest):
             self.events[event.id] = event
-        for run in islice(self._api.runs(self.dag_ids), limit):
+        for run in self._api.runs(self.dag_ids, newest=newest):
             key = run.dag_id, run.dag_run_id
             if self.runs.get(key) != run or not run.ended:
                 self._note(key, run)
