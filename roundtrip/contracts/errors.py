@@ -78,6 +78,10 @@ class TrainingDiverged(BadRequest):
     """The loss became infinite or no number: the same snapshot and recipe would end the same way."""
 
 
+class CandidateRefused(AnswerIsNo):
+    """The gate refuses the candidate: nothing is registered, the champion stays."""
+
+
 class ReceiptMissing(BadRequest):
     """A job reads a predecessor's receipt that isn't in the run folder."""
 

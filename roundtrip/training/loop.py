@@ -53,13 +53,14 @@ class Epoch:
 
 
 class Journal(Protocol):
-    """Who is told about each epoch, on rank 0."""
+    """Who is told about each epoch."""
 
     def record(self, epoch: Epoch) -> None: ...
 
 
-def train(network: Network, data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journal: Journal) -> Epoch:
-    """Train `network` in place, from the newest checkpoint if there is one; gives the last epoch. Every rank calls it with equal arguments.
+def train(network: Network, data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journal: Journal | None) -> Epoch:
+    """Train `network` in place, from the newest checkpoint if there is one; gives the last epoch. Every rank calls it with
+    equal arguments, but only rank 0 with a journal.
 
     Raises SnapshotUnusable for fewer rows than one batch, TrainingDiverged when the loss is no number any more.
     """
@@ -72,7 +73,7 @@ def train(network: Network, data: TrainingData, recipe: Recipe, *, checkpoints: 
     epoch = Epoch.from_state(state) if state else Epoch()
     while epoch.number < recipe.epochs:
         epoch = _train_epoch(engine, data, recipe, number=epoch.number + 1)
-        if rank() == 0:
+        if journal is not None:
             _check(epoch)
             journal.record(epoch)
         checkpoints.save(engine, epoch.number, asdict(epoch))

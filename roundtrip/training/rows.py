@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +10,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.errors import SnapshotUnusable
-from roundtrip.contracts.model_contract import ModelContract, Value
+from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.use_cases import UseCase
 
 RARE_BELOW = 20
@@ -71,8 +71,3 @@ def rows_of(contract: ModelContract, table: pa.Table, label: str) -> Rows:
         raise SnapshotUnusable(f"{int(np.isnan(labels).sum())} of {len(labels)} rows have no {label}: build the outcomes table again.")
     numbers, categories = contract.encode({entry.name: column_of(table, entry.name) for entry in contract.inputs})
     return Rows(torch.from_numpy(numbers), torch.from_numpy(categories), torch.from_numpy(labels))
-
-
-def column_of(table: pa.Table, name: str) -> Sequence[Value]:
-    """A column's values as numpy holds them (a number's NULL is NaN, a string's is None): ten times faster than a Python list."""
-    return table[name].to_numpy(zero_copy_only=False)

@@ -1,0 +1,37 @@
+"""Train the candidate on the run's snapshot.
+
+Under torchrun this is one of its ranks; started plainly it becomes torchrun. Killed and run again with the same --run-dir it goes
+on from the last whole checkpoint; a training that is finished returns at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
+from roundtrip.training.ranks import become_torchrun, rank, started_by_torchrun
+from roundtrip.training.run_rank import follow, lead
+from use_cases import use_case_named
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = job_parser("train_model", __doc__ or "")
+    parser.add_argument("--ranks", type=int, help="processes to start; the recipe's when left out. Under torchrun, torchrun decides")
+    request = parser.parse_args(arguments)
+    use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
+    if not started_by_torchrun():
+        become_torchrun("jobs.train_model", arguments, ranks=request.ranks or use_case.recipe.ranks)
+    if rank() > 0:
+        follow(use_case, folder)
+        return
+    with receipt_for(request) as receipt:
+        record = lead(use_case, folder)
+        receipt.inputs += record.tables
+        receipt.figures |= record.figures()
+        receipt.links["MLflow run"] = record.mlflow_run_url
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""How good predictions are: error, skill against the baseline with its interval, coverage, and the error of each slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roundtrip.contracts.receipts import Figure
+from roundtrip.monitoring.performance import skill_with_interval
+
+Array = NDArray[np.float64]
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """n rows that no model trained on, and what the baseline says of them."""
+
+    labels: Array
+    """[n], in the label's unit."""
+    baseline: Array
+    """[n]."""
+    days: NDArray[np.int64]
+    """[n], any numbering: rows of one day share weather and congestion, so the interval resamples days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """The figures of one model on the held-out rows."""
+
+    mae: float
+    skill: float
+    """1 − MAE / MAE of the baseline."""
+    skill_low: float
+    skill_high: float
+    """95 % bootstrap interval of the skill, errors of model and baseline paired."""
+    coverage: float
+    """Share of labels between the low and the high quantile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What `evaluate_model` found: everything on identical rows."""
+
+    held_out_rows: int
+    baseline_mae: float
+    candidate: Quality
+    champion: Quality | None
+    champion_version: str | None
+    slices: dict[str, Figure]
+    """Input → value → rows, mae, baseline_mae of the candidate."""
+
+    def figures(self) -> dict[str, Figure]:
+        """For the receipt."""
+        values = asdict(self)
+        return {"baseline": {"mae": values.pop("baseline_mae")}, **values}
+
+    def metrics(self) -> dict[str, float]:
+        """The single figures, named as MLflow shows them."""
+        metrics = {"held_out_rows": float(self.held_out_rows), "baseline_mae": self.baseline_mae, **_prefixed("candidate", self.candidate)}
+        return metrics if self.champion is None else metrics | _prefixed("champion", self.champion)
+
+    @classmethod
+    def from_figures(cls, figures: Mapping[str, Figure]) -> Evaluation:
+        """The evaluation that a receipt holds."""
+        values = cast("dict[str, dict[str, float]]", dict(figures))
+        return cls(
+            held_out_rows=int(cast("int", figures["held_out_rows"])),
+            baseline_mae=values["baseline"]["mae"],
+            candidate=Quality(**values["candidate"]),
+            champion=Quality(**values["champion"]) if figures["champion"] else None,
+            champion_version=cast("str | None", figures["champion_version"]),
+            slices=cast("dict[str, Figure]", figures["slices"]),
+        )
+
+
+def _prefixed(name: str, quality: Quality) -> dict[str, float]:
+    return {f"{name}_{figure}": value for figure, value in asdict(quality).items()}
+
+
+def quality(predictions: NDArray[np.float32], rows: HeldOut) -> Quality:
+    """The quality of predictions [n, 3] (median, low, high)."""
+    median, low, high = predictions.astype(np.float64).T
+    errors = np.abs(rows.labels - median)
+    skill = skill_with_interval(errors, np.abs(rows.labels - rows.baseline), rows.days)
+    return Quality(
+        mae=float(errors.mean()),
+        skill=skill.value,
+        skill_low=skill.low,
+        skill_high=skill.high,
+        coverage=float(np.mean((low <= rows.labels) & (rows.labels <= high))),
+    )
+
+
+def slice_errors(values: Sequence[str | None], predictions: NDArray[np.float32], rows: HeldOut) -> dict[str, Figure]:
+    """Value of a slicing input → rows, MAE and the baseline's MAE of the rows that have it; NULL counts as a value of its own."""
+    names, member = np.unique([MISSING if value is None else str(value) for value in values], return_inverse=True)
+    counts = np.bincount(member)
+    errors, baseline_errors = (
+        np.bincount(member, weights=np.abs(rows.labels - guess)) / counts for guess in (predictions[:, 0], rows.baseline)
+    )
+    return {
+        str(name): {"rows": int(counts[place]), "mae": float(errors[place]), "baseline_mae": float(baseline_errors[place])}
+        for place, name in enumerate(names)
+    }

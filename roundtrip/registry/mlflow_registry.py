@@ -1,0 +1,174 @@
+"""The model registry: one registered model a use case, its versions, and the aliases candidate → challenger → champion.
+
+A version is MLflow's pyfunc flavour with a loader of ours, so `mlflow.pyfunc.load_model("models:/flight_eta@champion")` works, and
+nothing in it is pickled. Its files: the network's weights and shape, the contract, the snapshot it was trained on, how it was judged.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import mlflow.pyfunc
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+from roundtrip.contracts import storage
+from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.contracts.receipts import RunFolder, code_commit
+from roundtrip.contracts.settings import settings
+from roundtrip.contracts.use_cases import UseCase
+from roundtrip.evaluation.quality import Evaluation
+from roundtrip.registry import pyfunc_loader
+from roundtrip.registry.mlflow_run import FINGERPRINT_TAG, RUN_FOLDER_TAG, client, log_metrics
+from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER, TrainingRecord, read_record
+
+CANDIDATE, CHALLENGER, CHAMPION = "candidate", "challenger", "champion"
+REQUIREMENTS = ["torch", "safetensors", "numpy", "pandas"]
+"""Of the loader, beside this repository."""
+SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"
+_DATA = "data"
+"""Name of the files' folder inside the logged model."""
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow says that a model, or an alias of it, is not there."""
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of the registry."""
+
+    version: str
+    mlflow_run_id: str
+    url: str
+    """Its page."""
+    run_url: str
+
+
+def register(use_case: UseCase, folder: RunFolder, evaluation: Evaluation) -> RegisteredVersion:
+    """Register the run folder's model with its evaluation, alias `candidate`.
+
+    The same run folder always gives the same version. Raises ReceiptMissing when it holds no trained model.
+    """
+    record = read_record(folder)
+    found = _version_of_training(use_case.name, record.fingerprint)
+    if found is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            found = _create_version(use_case, folder, record, evaluation, Path(scratch))
+    set_alias(use_case.name, CANDIDATE, found.version)
+    return RegisteredVersion(found.version, record.mlflow_run_id, version_url(use_case.name, found.version), record.mlflow_run_url)
+
+
+def set_alias(use_case_name: str, alias: str, version: str) -> None:
+    """Let `alias` name this version, and no other."""
+    client().set_registered_model_alias(use_case_name, alias, version)
+
+
+def version_of_alias(use_case_name: str, alias: str) -> str | None:
+    """The version that `alias` names, None when it names none."""
+    try:
+        return str(client().get_model_version_by_alias(use_case_name, alias).version)
+    except MlflowException as error:
+        if error.error_code in _NOT_THERE:
+            return None
+        raise
+
+
+def tag_version(use_case_name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Add to what the registry's page says about a version, such as the digest it was compiled to."""
+    for name, value in tags.items():
+        client().set_model_version_tag(use_case_name, version, name, value)
+
+
+def download_model(use_case_name: str, version: str, folder: Path) -> Path:
+    """Copy the version's files into `folder`; gives the folder of network, contract, snapshot and evaluation."""
+    source = client().get_model_version(use_case_name, version).source
+    mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=settings().mlflow_url)
+    return folder / _DATA
+
+
+def version_url(use_case_name: str, version: str) -> str:
+    """The version's page."""
+    return f"{settings().mlflow_url}/#/models/{use_case_name}/versions/{version}"
+
+
+def _version_of_training(name: str, fingerprint: str) -> ModelVersion | None:
+    found = client().search_model_versions(f"name = '{name}' and tags.`{FINGERPRINT_TAG}` = '{fingerprint}'", max_results=1)
+    return found[0] if found else None
+
+
+def _create_version(use_case: UseCase, folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, scratch: Path) -> ModelVersion:
+    files = _collect_files(folder, evaluation, scratch / _DATA)
+    tags = _tags(folder, record, json.loads((files / SNAPSHOT_FILE).read_text()))
+    _create_model(use_case)
+    mlflow.set_tracking_uri(settings().mlflow_url)
+    with mlflow.start_run(run_id=record.mlflow_run_id):
+        logged = mlflow.pyfunc.log_model(
+            name=use_case.name,
+            loader_module=pyfunc_loader.__name__,
+            data_path=str(files),
+            signature=signature(ModelContract.from_json((files / CONTRACT_FILE).read_bytes())),
+            pip_requirements=REQUIREMENTS,
+            tags=tags,
+        )
+    log_metrics(record.mlflow_run_id, evaluation.metrics(), model_id=logged.model_id)
+    return client().create_model_version(
+        use_case.name,
+        source=logged.model_uri,
+        run_id=record.mlflow_run_id,
+        model_id=logged.model_id,
+        tags=tags,
+        description=_description(use_case, record, evaluation),
+    )
+
+
+def _collect_files(folder: RunFolder, evaluation: Evaluation, files: Path) -> Path:
+    storage.download_folder(folder.file(MODEL_FOLDER), files)
+    (files / SNAPSHOT_FILE).write_bytes(storage.read_bytes(folder.file(SNAPSHOT_FILE)))
+    (files / EVALUATION_FILE).write_text(json.dumps(evaluation.figures(), indent=2))
+    return files
+
+
+def _create_model(use_case: UseCase) -> None:
+    """The registered model, unless it is there."""
+    try:
+        client().create_registered_model(use_case.name, tags={"owner": use_case.owner}, description=use_case.description.strip())
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def signature(contract: ModelContract) -> ModelSignature:
+    """The contract in MLflow's words: what its page shows, and what its pyfunc checks."""
+    kinds = {"number": DataType.double, "category": DataType.string}
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(kinds[entry.kind], entry.name, required=not entry.optional) for entry in contract.inputs]
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.float, entry.name) for entry in contract.outputs]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def _tags(folder: RunFolder, record: TrainingRecord, snapshot: Mapping[str, str | int | list[str]]) -> dict[str, str]:
+    partitions = snapshot["partitions"]
+    return {
+        FINGERPRINT_TAG: record.fingerprint,
+        RUN_FOLDER_TAG: folder.uri,
+        "code_commit": code_commit(),
+        "partitions": f"{partitions[0]}..{partitions[-1]}" if isinstance(partitions, list) else str(partitions),
+        "held_out_from": str(snapshot["held_out_from"]),
+    } | {f"{table.table}_version": str(table.version) for table in record.tables}
+
+
+def _description(use_case: UseCase, record: TrainingRecord, evaluation: Evaluation) -> str:
+    """Markdown for the version's page."""
+    unit, found = use_case.outputs[0].unit, evaluation.candidate
+    return (
+        f"{use_case.title}, trained on {record.train_rows:,} rows. On the {evaluation.held_out_rows:,} rows held out:\n\n"
+        f"- MAE **{found.mae:.2f} {unit}**, baseline {evaluation.baseline_mae:.2f} {unit} ({use_case.baseline.meaning})\n"
+        f"- skill {found.skill:.3f} (95 % interval {found.skill_low:.3f} to {found.skill_high:.3f})\n"
+        f"- {found.coverage:.1%} of outcomes inside the predicted interval\n\n"
+        f"Inputs, units and outputs are in contract.json. [Training run]({record.mlflow_run_url})"
+    )

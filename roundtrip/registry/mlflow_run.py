@@ -1,0 +1,102 @@
+"""The MLflow run of a training: parameters, table versions, metrics per epoch, and what it was judged by.
+
+It is found again by the training's fingerprint, so a training that is resumed goes on in the same run.
+DeepSpeed's autotuner imports mlflow on its own, so its client costs a rank nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.exceptions import MlflowException
+
+from roundtrip.contracts.receipts import TableVersion, code_commit
+from roundtrip.contracts.settings import settings
+from roundtrip.contracts.use_cases import UseCase
+
+if TYPE_CHECKING:
+    from roundtrip.training.loop import Epoch
+
+FINGERPRINT_TAG = "roundtrip.fingerprint"
+RUN_FOLDER_TAG = "roundtrip.run_folder"
+
+
+class MlflowRun:
+    """One run, open until `finish`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run_id: str = run.info.run_id
+        self.url = run_url(run)
+
+    @classmethod
+    def open(cls, use_case: UseCase, *, run_folder: str, fingerprint: str, tables: list[TableVersion], ranks: int) -> MlflowRun:
+        """The run of this training: the one that an earlier attempt began, or a new one with its parameters and table versions."""
+        experiment = _experiment(use_case.name)
+        found = client().search_runs([experiment], filter_string=f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'", max_results=1)
+        if found:
+            client().update_run(found[0].info.run_id, status="RUNNING")
+            return cls(found[0])
+        tags = {
+            FINGERPRINT_TAG: fingerprint,
+            RUN_FOLDER_TAG: run_folder,
+            "mlflow.source.name": "jobs.train_model",
+            "mlflow.source.type": "JOB",
+            "mlflow.source.git.commit": code_commit(),
+            "mlflow.note.content": f"{use_case.title}: {use_case.description.strip()}\n\nRun folder: `{run_folder}`",
+        }
+        run = client().create_run(experiment, tags=tags, run_name=run_folder.rstrip("/").rsplit("/", 1)[-1])
+        parameters = asdict(use_case.recipe) | {"ranks": ranks, "train_and_held_out_rows": max((table.rows for table in tables), default=0)}
+        client().log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
+        client().log_inputs(run.info.run_id, datasets=[_dataset(table) for table in tables])
+        return cls(run)
+
+    def record(self, epoch: Epoch) -> None:
+        """Print the epoch (Airflow streams it into the task's log) and log it."""
+        print(epoch, flush=True)
+        names = ("loss", "held_out_mae", "learning_rate", "samples_per_second")
+        log_metrics(self.run_id, {name: getattr(epoch, name) for name in names}, step=epoch.number)
+
+    def finish(self) -> None:
+        client().set_terminated(self.run_id)
+
+
+def client() -> MlflowClient:
+    """The server of the settings; user and password come from MLFLOW_TRACKING_* too."""
+    return MlflowClient(tracking_uri=settings().mlflow_url)
+
+
+def run_url(run: Run) -> str:
+    """The run's page."""
+    return f"{settings().mlflow_url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def log_metrics(run_id: str, metrics: Mapping[str, float], *, step: int = 0, model_id: str | None = None) -> None:
+    """Log all of them at once, for the run and, if one is named, the logged model. Logging the same again changes nothing one sees."""
+    now = int(time.time() * 1000)
+    entries = [Metric(name, value, now, step, model_id=model_id, run_id=run_id) for name, value in metrics.items()]
+    client().log_batch(run_id, metrics=entries)
+
+
+def _experiment(name: str) -> str:
+    """The id of the experiment of that name, created when it is missing (another process may be doing the same)."""
+    while (found := client().get_experiment_by_name(name)) is None:
+        try:
+            return client().create_experiment(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    return found.experiment_id
+
+
+def _dataset(table: TableVersion) -> DatasetInput:
+    """A table at its pinned version, as MLflow shows the inputs of a run."""
+    source = json.dumps({"uri": table.uri, "version": table.version})
+    profile = json.dumps({"num_rows": table.rows})
+    dataset = Dataset(name=table.table, digest=f"version-{table.version}", source_type="delta_table", source=source, profile=profile)
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])

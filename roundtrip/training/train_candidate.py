@@ -1,0 +1,81 @@
+"""One training run from snapshot to model folder: rank 0 reads, writes and reports; every rank trains."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from roundtrip.contracts.receipts import RunFolder, TableVersion
+from roundtrip.contracts.use_cases import UseCase
+from roundtrip.lakehouse.snapshot import Snapshot, load_rows
+from roundtrip.lakehouse.tables import table_uri
+from roundtrip.registry.mlflow_run import MlflowRun
+from roundtrip.training.checkpoints import Checkpoints
+from roundtrip.training.engine import connect_ranks
+from roundtrip.training.fit_inputs import fit_inputs
+from roundtrip.training.loop import Epoch, Journal, train
+from roundtrip.training.network import Network, NetworkShape
+from roundtrip.training.ranks import world_size
+from roundtrip.training.rows import TrainingData, training_data
+from roundtrip.training.training_record import CONTRACT_FILE, TrainingRecord, checkpoint_folder, publish_model
+
+
+def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> TrainingRecord:
+    """Train as rank 0 on the run folder's snapshot, and leave the model there. Raises SnapshotUnusable, TrainingDiverged."""
+    snapshot = Snapshot.load(folder.uri)
+    rows = load_rows(use_case, snapshot)
+    data = training_data(use_case, rows.train, rows.held_out)
+    tables = _pinned_tables(use_case, snapshot)
+    run = MlflowRun.open(use_case, run_folder=folder.uri, fingerprint=fingerprint, tables=tables, ranks=world_size())
+    connect_ranks()
+    checkpoints = Checkpoints(checkpoint_folder(fingerprint))
+    network, last = _train(use_case, _shared(data), checkpoints, run)
+    record = TrainingRecord(
+        fingerprint=fingerprint,
+        epochs=last.number,
+        train_rows=len(data.train),
+        samples_per_second=int(last.samples_per_second),
+        final_loss=last.loss,
+        held_out_mae=last.held_out_mae,
+        ranks=world_size(),
+        mlflow_run_id=run.run_id,
+        mlflow_run_url=run.url,
+        tables=tables,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        network.save(Path(scratch))
+        (Path(scratch) / CONTRACT_FILE).write_bytes(data.contract.to_json())
+        publish_model(Path(scratch), record, folder)
+    run.finish()
+    checkpoints.discard()
+    return record
+
+
+def _pinned_tables(use_case: UseCase, snapshot: Snapshot) -> list[TableVersion]:
+    versions = {use_case.features_table: snapshot.features_version, use_case.outcomes_table: snapshot.outcomes_version}
+    return [TableVersion(table, table_uri(use_case.name, table), version, snapshot.rows) for table, version in versions.items()]
+
+
+def follow_training(use_case: UseCase, *, fingerprint: str) -> None:
+    """Train as any other rank, on the rows that rank 0 sends."""
+    connect_ranks()
+    _train(use_case, _shared(None), Checkpoints(checkpoint_folder(fingerprint)), None)
+
+
+def _shared(data: TrainingData | None) -> TrainingData:
+    """What rank 0 holds, on every rank: the store is read once, and every rank has the same rows."""
+    held = [data]
+    distributed.broadcast_object_list(held)
+    if held[0] is None:
+        raise RuntimeError("rank 0 called follow_training: it must lead.")
+    return held[0]
+
+
+def _train(use_case: UseCase, data: TrainingData, checkpoints: Checkpoints, journal: Journal | None) -> tuple[Network, Epoch]:
+    torch.manual_seed(use_case.recipe.seed)
+    network = Network(NetworkShape.of(data.contract, use_case.recipe))
+    fit_inputs(network, data)
+    return network, train(network, data, use_case.recipe, checkpoints=checkpoints, journal=journal)
