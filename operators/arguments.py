@@ -43,6 +43,8 @@ def command_line(arguments: Mapping[str, str]) -> list[str]:
     words: list[str] = []
     for name, value in arguments.items():
         if value:
+            if not value.isprintable():
+                raise BadRequest(f"{name} {value!r} holds a character that can't be printed: write it in plain letters.")
             _CHECKS[name](value)
             words += [f"--{name}", value]
     return words
