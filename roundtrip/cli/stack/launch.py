@@ -10,16 +10,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from roundtrip.cli.stack import environment
 from roundtrip.cli.stack.commands import Command, postgres_owner
 from roundtrip.cli.stack.layout import Stack, load_stack
-from roundtrip.cli.stack.processes import current_process, group_of, marked, stop_all
+from roundtrip.cli.stack.processes import current_process, group_of, hide_argument, marked, pids_listening, stop_all
 from roundtrip.cli.stack.records import record_process, recorded
 from roundtrip.cli.stack.services import service_named
 
-_HIDE_AFTER_S = 0.3
+_LOOK_EVERY_S = 0.1
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
     variables = environment.for_service(stack, service.name) | command.environment
     os.chdir(stack.home)
     if command.hidden is not None:
-        sys.exit(_run_hiding(command, variables))
+        sys.exit(_run_hiding(command.hidden, command, variables, port=stack.ports[service.ports[0]]))
     if command.user is not None:
         _become_owner()
     os.execve(command.argv[0], command.argv, variables)
@@ -53,25 +52,16 @@ def _become_owner() -> None:
     os.setuid(user)
 
 
-def _run_hiding(command: Command, variables: dict[str, str]) -> int:
-    """Run the program as a child and overwrite its secret argument in memory once it has read it: `ps` shows `x` instead."""
+def _run_hiding(secret: str, command: Command, variables: dict[str, str], *, port: int) -> int:
+    """Run the program as a child and overwrite its secret argument once it listens, so has read it: then `ps` shows `x` instead."""
     child = subprocess.Popen(command.argv, env=variables)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # supervisor signals the whole group: this process only waits for its child
-    time.sleep(_HIDE_AFTER_S)
+    while child.poll() is None and child.pid not in pids_listening(port):
+        time.sleep(_LOOK_EVERY_S)
     if child.poll() is None:
-        _hide(child.pid, command.hidden or "")
+        hide_argument(child.pid, secret)
     return child.wait()
-
-
-def _hide(pid: int, secret: str) -> None:
-    with Path(f"/proc/{pid}/cmdline").open("rb") as file:
-        arguments = file.read()
-    # proc(5): field 48 of stat is where the arguments start in the process's memory.
-    start = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[45])
-    with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
-        memory.seek(start)
-        memory.write(arguments.replace(secret.encode(), b"x" * len(secret)))
 
 
 if __name__ == "__main__":

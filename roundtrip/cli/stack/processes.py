@@ -117,6 +117,19 @@ def pids_listening(port: int) -> set[int]:
     return {int(holder.split()[0])} if holder and holder[0].isdigit() else set()
 
 
+def hide_argument(pid: int, secret: str) -> None:
+    """Overwrite a secret in the arguments of a running process by `x`, in its memory, where /proc and `ps` read them.
+
+    The process must be one's own and must have read its arguments. For programs that take a secret in no other way.
+    """
+    arguments = _read(pid, "cmdline")
+    # proc(5): field 48 of stat is the address at which the arguments begin; the second field may hold spaces.
+    start = int(_read(pid, "stat").rpartition(b")")[2].split()[45])
+    with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
+        memory.seek(start)
+        memory.write(arguments.replace(secret.encode(), b"x" * len(secret)))
+
+
 def _described(pid: int) -> str:
     return f"{pid} ({_read(pid, 'cmdline').replace(bytes(1), b' ').decode(errors='replace').strip()[:80]})"
 
