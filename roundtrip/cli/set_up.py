@@ -81,7 +81,7 @@ def main() -> int:
             return 0
         if doctor.main() != 0 or interpreter is None:
             return 1
-        return _do(missing, interpreter)
+        return do_steps(missing, interpreter)
 
 
 def is_done(step: Step, interpreter: Interpreter) -> bool:
@@ -98,7 +98,8 @@ def digest(step: Step, interpreter: Interpreter) -> str:
     return hashlib.sha256(json.dumps([content, interpreter.path, interpreter.version, str(REPOSITORY)]).encode()).hexdigest()
 
 
-def _do(missing: Iterable[Step], interpreter: Interpreter) -> int:
+def do_steps(missing: Iterable[Step], interpreter: Interpreter) -> int:
+    """Do these steps, those that can be at once; returns 1 when one failed (those after it are left out), else 0."""
     waiting = {step.name: step for step in missing}
     running: dict[Future[float], str] = {}
     failed = False

@@ -1,0 +1,56 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roundtrip.cli.stack.environment import addresses
+from roundtrip.cli.stack.layout import Stack, load_stack
+from roundtrip.contracts import storage
+
+REPOSITORY = Path(__file__).parents[1]
+UNIT, ON_THE_STACK, END_TO_END = range(3)
+
+for variable in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(variable, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what needs no service, then what needs the stack (marked so when it takes its fixture), last the loop end to end."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stack)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if "end_to_end" in item.path.parts:
+        return END_TO_END
+    return ON_THE_STACK if item.get_closest_marker("stack") else UNIT
+
+
+@pytest.fixture
+def storage_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A storage root in a folder of this test, set as the process's own, with a home folder beside it."""
+    root = f"file://{tmp_path}/storage"
+    monkeypatch.setenv("ROUNDTRIP_STORAGE_ROOT", root)
+    monkeypatch.setenv("ROUNDTRIP_HOME", str(tmp_path / "home"))
+    yield root
+
+
+@pytest.fixture(scope="session")
+def stack() -> Stack:
+    """The embedded stack, brought up if it isn't; its addresses and credentials are in this process's environment from here on.
+
+    It is left running: the next test run, or `make demo`, goes on with it.
+    """
+    finished = subprocess.run([sys.executable, "-m", "roundtrip.cli", "up", "--json"], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout), "`roundtrip up --json` names every part"
+    running = load_stack()
+    os.environ.update(addresses(running))
+    storage.s3_client.cache_clear()
+    return running
