@@ -70,7 +70,7 @@ class Job(ResumableJobMixin, BaseOperator):
 
     def execute(self, context: Context) -> Figure:
         os.environ.update(job_environment(self.connections))  # this process runs one task, and reads the job's receipts itself
-        self.execute_resumable(context)  # its result is lost when it reconnects: see poll_until_complete's callers in the mixin
+        self.execute_resumable(context)  # its own result is empty after a reconnect
         return self._hand_over(context)
 
     def on_kill(self) -> None:
@@ -113,15 +113,11 @@ class Job(ResumableJobMixin, BaseOperator):
         """The command that anyone could type; raises BadRequest when an argument is not of its form."""
         use_case = checked_name(self.use_case, what="use case")
         run_folder = self._run_folder(context).uri
-        return [*self.launcher(), self.module, "--use-case", use_case, "--run-dir", run_folder, *command_line(self._arguments())]
+        return [sys.executable, "-m", self.module, "--use-case", use_case, "--run-dir", run_folder, *command_line(self._arguments())]
 
     @property
     def module(self) -> str:
         return f"jobs.{self.job}"
-
-    def launcher(self) -> list[str]:
-        """What comes before the job's module."""
-        return [sys.executable, "-m"]
 
     def _arguments(self) -> dict[str, str]:
         return {**self.arguments, "partition": self.partition}
@@ -191,16 +187,10 @@ class SparkJob(Job):
 
 
 class TrainingJob(Job):
-    """As many processes as the argument `ranks` says, started by torchrun.
-
-    A killed rank ends them all, and the next try resumes from the checkpoint: torchrun's own restarts hang with gloo.
-    """
+    """A job that becomes torchrun, with as many ranks as its argument `ranks` says (roundtrip/training/ranks.py)."""
 
     ui_color = "#e6f4ea"
     connections = ("aws_default", "mlflow_default")
-
-    def launcher(self) -> list[str]:
-        return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.arguments['ranks']}", "-m"]
 
 
 def _jobs_folder() -> Path:

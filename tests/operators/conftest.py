@@ -12,7 +12,7 @@ class Task(TypedDict):
     state: str
     tries: int
     label: str | None
-    xcom: dict
+    xcom: dict[str, str | int]
     links: dict[str, str]
 
 

@@ -1,14 +1,11 @@
 """Airflow runs the DAGs of airflow_dags/tiny.py (fixture `ran`); each task's job is a real process."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from operators.job import Job, SparkJob, TrainingJob
 from tests.operators.conftest import Ran
-
-TINY_DAGS = Path(__file__).parent / "airflow_dags" / "tiny.py"
 
 
 def test_a_job_that_is_done_hands_over_its_receipt_and_its_single_figures(ran: Ran) -> None:
@@ -54,12 +51,6 @@ def test_links_are_those_of_the_receipt_and_files_open_through_the_api_server(ra
 
 def test_the_jobs_lines_are_in_the_tasks_log(ran: Ran, airflow_home: Path) -> None:
     assert "tiny job at work on nothing" in (airflow_home / "log").read_text()
-
-
-def test_each_operator_launches_in_its_own_way() -> None:
-    assert Job(task_id="evaluate_model", use_case="flight_eta").launcher() == [sys.executable, "-m"]
-    training = TrainingJob(task_id="train_model", use_case="flight_eta", arguments={"ranks": "2"})
-    assert training.launcher() == [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
 
 
 @pytest.mark.parametrize("kind", [Job, TrainingJob])
