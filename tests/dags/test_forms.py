@@ -1,0 +1,77 @@
+"""What a person types into a trigger form, or sends as `conf`, is checked before a run starts; `partition_key` wins over the form."""
+
+from copy import copy
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+
+from operators.job import Job
+
+HARMFUL = [
+    "2013-01; rm -rf /",
+    "$(id)",
+    "' OR 1=1 --",
+    "2013-01\n",
+    "2013-13",
+    "../../etc/passwd",
+    "--run-dir=/tmp",
+    "",
+    "2013-01,",
+    "2013-1",
+]
+
+
+def refuses(dag: DAG, **values: object) -> bool:
+    try:
+        for name, value in values.items():
+            copy(dag.params.get_param(name)).resolve(value)  # it keeps the value
+    except ParamValidationError:
+        return True
+    return False
+
+
+def rendered(dag: DAG, task_id: str, argument: str, *, partition_key: str | None, **params: object) -> str:
+    task = dag.get_task(task_id)
+    assert isinstance(task, Job)
+    template = task.partition if argument == "partition" else task.arguments[argument]
+    run = SimpleNamespace(partition_key=partition_key)
+    return dag.get_template_env().from_string(template).render(dag_run=run, params={**dag.params.dump(), **params})
+
+
+@pytest.mark.parametrize("value", HARMFUL)
+def test_a_harmful_or_mistyped_month_is_refused(dags: dict[str, DAG], value: str) -> None:
+    assert refuses(dags["flight_eta.score_batch"], partition=value)
+    assert refuses(dags["flight_eta.watch_drift"], partition=value)
+    assert refuses(dags["flight_eta.ingest"], partitions=value)
+    assert refuses(dags["flight_eta.train_and_release"], partitions=value)
+
+
+@pytest.mark.parametrize("value", ["2013-01", "2013-01..2013-03", "2013-01..2013-03,2013-05", "..2013-06"])
+def test_the_forms_examples_are_accepted(dags: dict[str, DAG], value: str) -> None:
+    assert not refuses(dags["flight_eta.train_and_release"], partitions=value)
+
+
+@pytest.mark.parametrize("ranks", [0, 9, -1, "2", "2; id", 1.5, None])
+def test_ranks_out_of_their_limits_are_refused(dags: dict[str, DAG], ranks: object) -> None:
+    assert refuses(dags["flight_eta.train_and_release"], ranks=ranks)
+    assert not refuses(dags["flight_eta.train_and_release"], ranks=8)
+
+
+def test_a_retrain_request_trains_on_all_up_to_its_month(dags: dict[str, DAG]) -> None:
+    dag = dags["flight_eta.train_and_release"]
+    assert rendered(dag, "snapshot_dataset", "partitions", partition_key="2013-06") == "..2013-06"
+    assert rendered(dag, "snapshot_dataset", "partitions", partition_key=None, partitions="2013-01..2013-03") == "2013-01..2013-03"
+    assert rendered(dag, "train_model", "ranks", partition_key=None) == "2"
+
+
+def test_an_event_s_partition_wins_over_the_form_s(dags: dict[str, DAG]) -> None:
+    dag = dags["flight_eta.score_batch"]
+    assert rendered(dag, "score_batch", "partition", partition_key="2013-06", partition="2013-05") == "2013-06"
+    assert rendered(dag, "score_batch", "partition", partition_key=None, partition="2013-05") == "2013-05"
+    assert rendered(dag, "score_batch", "partition", partition_key=None) == ""
+
+
+def test_an_ingest_without_partitions_leaves_the_choice_to_the_markers(dags: dict[str, DAG]) -> None:
+    assert rendered(dags["flight_eta.ingest"], "find_new_files", "partitions", partition_key=None) == ""
