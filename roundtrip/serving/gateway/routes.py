@@ -31,13 +31,13 @@ def parts_of(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
-def require_key(request: Request, key: Annotated[str | None, Security(_api_key)]) -> None:
+async def require_key(request: Request, key: Annotated[str | None, Security(_api_key)]) -> None:
     """Refuses a request without the gateway's API key, compared in constant time."""
     if key is None or not hmac.compare_digest(key.encode(), parts_of(request).api_key):
         raise Problem(401, "send the gateway's API key in the header X-API-Key (ROUNDTRIP_GATEWAY_KEY in .roundtrip/env).")
 
 
-def live_model(use_case: str, request: Request) -> LiveModel:
+async def live_model(use_case: str, request: Request) -> LiveModel:
     """The model that serves the use case now; raises Problem 404 for an unknown use case, 503 for one with no live version."""
     follower = parts_of(request).follower
     model = follower.models.get(use_case)

@@ -34,6 +34,7 @@ class TritonWatch:
         self._answers = answers
         self._metrics = metrics
         self._missed: dict[str, int] = {}
+        self._said: dict[str, str] = {}
 
     async def keep_watching(self, models: dict[str, LiveModel]) -> None:
         """Look at every live model each WATCH_S, for as long as the gateway runs."""
@@ -52,7 +53,8 @@ class TritonWatch:
             await asyncio.to_thread(self._repair, model)
         else:
             if not model.on_triton:
-                log.info("Triton answers for %s version %s", name, model.released.version)
+                log.info("Triton answers for %s version %s again", name, model.released.version)
+                self._said.pop(name, None)
             model.on_triton = True
             self._missed[name] = 0
         self._metrics.triton_up.labels(name).set(int(model.on_triton))
@@ -74,4 +76,10 @@ class TritonWatch:
                 triton.load(triton_model)
                 self._missed[name] = 0
         except (RoundtripError, OSError) as error:
-            log.warning("Triton can't be repaired for %s yet: %s", name, error)
+            self._say(name, f"Triton can't be repaired for {name} yet: {error}")
+
+    def _say(self, about: str, message: str) -> None:
+        """Log a message once, not at every look."""
+        if self._said.get(about) != message:
+            log.warning(message)
+            self._said[about] = message

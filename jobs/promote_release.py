@@ -1,0 +1,31 @@
+"""Move all traffic to the probed candidate, and unload what neither serves nor is kept to roll back to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
+from roundtrip.registry.mlflow_registry import set_alias
+from roundtrip.serving.release_steps import promote, tidy, wait_for_gateway
+from use_cases import use_case_named
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    request = job_parser("promote_release", __doc__ or "").parse_args(argv)
+    with receipt_for(request) as receipt:
+        use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
+        version = str(folder.receipt("probe_release").figures["version"])
+        generation = int(str(folder.receipt("stage_release").figures["generation"]))
+        release = promote(use_case.name, version, expected_generation=generation, why=f"run {request.run_dir}")
+        wait_for_gateway(release)
+        set_alias(use_case.name, "champion", version)
+        tidy(release)
+        receipt.figures.update(
+            version=version,
+            previous_version=release.previous.version if release.previous else None,
+            generation=release.generation,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Load the compiled version on Triton beside the live one, and note it as the candidate. No traffic reaches it yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
+from roundtrip.registry.mlflow_registry import set_alias
+from roundtrip.serving.release_steps import stage
+from use_cases import use_case_named
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    request = job_parser("stage_release", __doc__ or "").parse_args(argv)
+    with receipt_for(request) as receipt:
+        use_case, compiled = use_case_named(request.use_case), RunFolder(request.run_dir).receipt("compile_model").figures
+        version = str(compiled["version"])
+        release = stage(use_case.name, version, digest=str(compiled["manifest_sha256"]), why=f"run {request.run_dir}")
+        set_alias(use_case.name, "challenger", version)
+        receipt.figures.update(version=version, generation=release.generation)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""From a run folder's trained model to a published version folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from roundtrip.contracts import storage
+from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.contracts.receipts import RunFolder
+from roundtrip.contracts.use_cases import UseCase
+from roundtrip.registry.version_folder import fetch, publish, published_digest, write_manifest
+from roundtrip.serving.compile import Compiled, build_version, check_version
+from roundtrip.serving.real_rows import held_out_columns
+from roundtrip.serving.scoring import CONTRACT_FILE
+from roundtrip.training.network import Network
+
+SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """A version folder in the store, and what its checks found."""
+
+    digest: str
+    compiled: Compiled
+
+
+def compile_candidate(use_case: UseCase, folder: RunFolder, version: str) -> PublishedVersion:
+    """Build the registered version from the run folder's model, check it and publish it under its version number.
+
+    A version that is published already is checked as it is: it never changes. Raises ParityFailed, CompileFailed, DigestMismatch.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        model = Path(scratch) / "model"
+        storage.download_folder(folder.file("model"), model)
+        network, contract = Network.load(model), ModelContract.from_json((model / CONTRACT_FILE).read_bytes())
+        if published_digest(use_case.name, version) is None:
+            built = Path(scratch) / "version"
+            built.mkdir()
+            build_version(network, contract, built)
+            _add_what_drift_is_measured_against(built, folder)
+        else:
+            built = fetch(use_case.name, version)
+        compiled = check_version(network, built, held_out_columns(use_case, folder, contract))
+        return PublishedVersion(digest=publish(built, use_case.name, version), compiled=compiled)
+
+
+def _add_what_drift_is_measured_against(built: Path, folder: RunFolder) -> None:
+    """The snapshot and the evaluation travel with the version: they must outlive its run folder."""
+    (built / SNAPSHOT_FILE).write_bytes(storage.read_bytes(folder.file(SNAPSHOT_FILE)))
+    (built / EVALUATION_FILE).write_text(json.dumps(folder.receipt("evaluate_model").figures, indent=2))
+    write_manifest(built)

@@ -1,0 +1,178 @@
+"""What callers may rely on, tried on a gateway whose PostgreSQL and Triton are away."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from roundtrip.serving.gateway.routes import LARGEST_BODY
+from roundtrip.serving.scoring import Scorer
+from roundtrip.serving.triton_repository import LARGEST_BATCH
+from tests.roundtrip.serving.tiny_version import ROW
+
+PREDICT = "/v1/models/tiny:predict"
+
+
+@pytest.fixture(autouse=True)
+def _loaded(offline_gateway: TestClient) -> None:
+    deadline = time.monotonic() + 20
+    while not offline_gateway.get("/v2/health/ready").is_success:
+        assert time.monotonic() < deadline, "the gateway did not load the version that it remembers"
+        time.sleep(0.05)
+
+
+def test_a_gateway_without_postgresql_and_triton_answers_from_what_it_remembers(
+    offline_gateway: TestClient, built_versions: dict[str, Path]
+) -> None:
+    answer = offline_gateway.post(PREDICT, json={"instances": [ROW, {"carrier": "??", "delay_minutes": 0}]}).json()
+    assert (answer["model_version"], answer["served_by"]) == ("1", "onnxruntime")
+    given = [[row["late"], row["late_p10"], row["late_p90"]] for row in answer["predictions"]]
+    columns = {"carrier": ["AA", "??"], "delay_minutes": [12.0, 0.0], "wind_mph": [7.5, None]}
+    np.testing.assert_allclose(given, Scorer(built_versions["1"]).predict(columns), rtol=1e-6)
+
+
+def test_a_row_keeps_its_key(offline_gateway: TestClient) -> None:
+    answer = offline_gateway.post(PREDICT, json={"instances": [ROW | {"key": "UA-1"}, ROW]}).json()
+    assert [row.get("key") for row in answer["predictions"]] == ["UA-1", None]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [(PREDICT, "POST"), ("/v2/models/tiny/infer", "POST"), ("/v2/models/tiny", "GET"), ("/v2/models/tiny/ready", "GET"), ("/v2", "GET"),
+     ("/metrics", "GET")],
+)  # fmt: skip
+@pytest.mark.parametrize("key", [None, "", "the-gateway-kez", "schlüssel".encode()])
+def test_a_request_without_the_right_key_is_refused(offline_gateway: TestClient, path: str, method: str, key: str | bytes | None) -> None:
+    del offline_gateway.headers["X-API-Key"]
+    answer = offline_gateway.request(method, path, headers={} if key is None else {"X-API-Key": key})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_live_and_ready_need_no_key(offline_gateway: TestClient) -> None:
+    del offline_gateway.headers["X-API-Key"]
+    assert offline_gateway.get("/v2/health/live").status_code == 200
+    assert offline_gateway.get("/v2/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("row", "pointer"),
+    [
+        ({"carrier": "AA"}, "#/instances/0/delay_minutes"),
+        (ROW | {"delay_minutes": None}, "#/instances/0/delay_minutes"),
+        (ROW | {"delay_minutes": 1501}, "#/instances/0/delay_minutes"),
+        (ROW | {"delay_minutes": "12"}, "#/instances/0/delay_minutes"),
+        (ROW | {"wind_mph": -0.1}, "#/instances/0/wind_mph"),
+        (ROW | {"carrier": 7}, "#/instances/0/carrier"),
+        (ROW | {"wnid_mph": 3}, "#/instances/0/wnid_mph"),
+        (ROW | {"event_month": "2013-13"}, "#/instances/0/event_month"),
+    ],
+)
+def test_a_row_that_breaks_the_contract_is_refused_with_a_pointer_to_its_field(
+    offline_gateway: TestClient, row: dict[str, object], pointer: str
+) -> None:
+    answer = offline_gateway.post(PREDICT, json={"instances": [row]})
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert pointer in [entry["pointer"] for entry in problem["errors"]]
+    assert problem["error"] == problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+
+
+def test_infinity_is_refused(offline_gateway: TestClient) -> None:
+    answer = offline_gateway.post(PREDICT, content=b'{"instances":[{"carrier":"AA","delay_minutes":1e999}]}')
+    assert answer.status_code in (400, 422)
+
+
+def test_a_body_that_is_no_json_is_malformed(offline_gateway: TestClient) -> None:
+    assert offline_gateway.post(PREDICT, content=b'{"instances":').status_code == 400
+
+
+@pytest.mark.parametrize("rows", [0, LARGEST_BATCH + 1])
+def test_too_few_or_too_many_rows_are_refused(offline_gateway: TestClient, rows: int) -> None:
+    answer = offline_gateway.post(PREDICT, json={"instances": [ROW] * rows})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "#/instances"
+
+
+def test_the_largest_batch_is_answered(offline_gateway: TestClient) -> None:
+    answer = offline_gateway.post(PREDICT, json={"instances": [ROW] * LARGEST_BATCH})
+    assert len(answer.json()["predictions"]) == LARGEST_BATCH
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_parsed(offline_gateway: TestClient) -> None:
+    answer = offline_gateway.post(PREDICT, content=b" " * (LARGEST_BODY + 1))
+    assert answer.status_code == 413
+
+
+def test_an_unknown_use_case_is_not_found_and_one_without_a_live_version_says_when_to_retry(offline_gateway: TestClient) -> None:
+    assert offline_gateway.post("/v1/models/nothing:predict", json={}).status_code == 404
+    waiting = offline_gateway.post("/v1/models/waiting:predict", json={"instances": [ROW]})
+    assert (waiting.status_code, waiting.headers["retry-after"]) == (503, "10")
+
+
+def test_a_wrong_path_and_a_wrong_method_are_problems_too(offline_gateway: TestClient) -> None:
+    for answer, status in ((offline_gateway.get("/nowhere"), 404), (offline_gateway.get(PREDICT), 405)):
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_request_id_is_taken_over_unless_it_could_forge_a_log_line(offline_gateway: TestClient) -> None:
+    assert offline_gateway.get("/v2", headers={"X-Request-ID": "trip-7"}).headers["x-request-id"] == "trip-7"
+    assert offline_gateway.get("/v2", headers={"X-Request-ID": "a b"}).headers["x-request-id"] != "a b"
+
+
+def test_the_documentation_shows_each_field_with_unit_and_range_and_asks_for_the_key(offline_gateway: TestClient) -> None:
+    document = offline_gateway.get("/openapi.json").json()
+    field = document["components"]["schemas"]["TinyInstance"]["properties"]["delay_minutes"]
+    assert (field["unit"], field["minimum"], field["maximum"]) == ("min", -60, 1500)
+    operation = document["paths"][PREDICT]["post"]
+    assert list(operation["security"][0]) == list(document["components"]["securitySchemes"])
+    page = offline_gateway.get("/docs").text
+    assert "cdn." not in page
+    assert offline_gateway.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+
+
+def test_the_example_of_the_documentation_works_as_it_stands(offline_gateway: TestClient) -> None:
+    operation = offline_gateway.get("/openapi.json").json()["paths"][PREDICT]["post"]
+    assert offline_gateway.post(PREDICT, json=operation["requestBody"]["content"]["application/json"]["example"]).status_code == 200
+
+
+def test_metrics_count_rows_by_version_and_by_who_answered(offline_gateway: TestClient) -> None:
+    offline_gateway.post(PREDICT, json={"instances": [ROW] * 3})
+    text = offline_gateway.get("/metrics").text
+    assert 'gateway_predictions_total{model_version="1",served_by="onnxruntime",use_case="tiny"} 3.0' in text
+    assert 'gateway_triton_fallbacks_total{reason="away",use_case="tiny"} 1.0' in text
+
+
+def test_v2_infer_gives_the_same_numbers_as_predict(offline_gateway: TestClient) -> None:
+    tensors = [
+        {"name": "carrier", "datatype": "BYTES", "shape": [2, 1], "data": [["AA"], ["WN"]]},
+        {"name": "delay_minutes", "datatype": "FP32", "shape": [2], "data": [12.0, 0.0]},
+        {"name": "wind_mph", "datatype": "FP32", "shape": [2], "data": [None, 3.0]},
+    ]
+    answer = offline_gateway.post("/v2/models/tiny/infer", json={"id": "q", "inputs": tensors, "outputs": [{"name": "late"}]}).json()
+    rows = [{"carrier": "AA", "delay_minutes": 12.0}, {"carrier": "WN", "delay_minutes": 0.0, "wind_mph": 3.0}]
+    predicted = offline_gateway.post(PREDICT, json={"instances": rows}).json()
+    assert [output["name"] for output in answer["outputs"]] == ["late"]
+    np.testing.assert_allclose(answer["outputs"][0]["data"], [row["late"] for row in predicted["predictions"]], rtol=1e-6)
+    assert (answer["id"], answer["model_version"]) == ("q", "1")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "status"),
+    [
+        ([{"name": "delay_minutes", "datatype": "FP32", "shape": [2], "data": [1.0]}], 422),
+        ([{"name": "delay_minutes", "datatype": "FP32", "shape": [1, 2], "data": [[1.0, 2.0]]}], 422),
+        ([{"name": "delay_minutes", "datatype": "FP32", "shape": [1], "data": [1.0]}], 422),
+        ([], 422),
+    ],
+)
+def test_v2_tensors_that_break_the_contract_are_refused(offline_gateway: TestClient, inputs: list[object], status: int) -> None:
+    answer = offline_gateway.post("/v2/models/tiny/infer", json={"inputs": inputs})
+    assert answer.status_code == status
+    assert answer.json()["error"]
