@@ -14,9 +14,10 @@ from pathlib import Path
 
 import mlflow
 import mlflow.pyfunc
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from roundtrip.contracts import storage
@@ -30,13 +31,9 @@ from roundtrip.registry.mlflow_run import FINGERPRINT_TAG, RUN_FOLDER_TAG, clien
 from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER, TrainingRecord, read_record
 
 CANDIDATE, CHALLENGER, CHAMPION = "candidate", "challenger", "champion"
-REQUIREMENTS = ["torch", "safetensors", "numpy", "pandas"]
-"""Of the loader, beside this repository."""
 SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"
 _DATA = "data"
 """Name of the files' folder inside the logged model."""
-_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""How MLflow says that a model, or an alias of it, is not there."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +66,6 @@ def set_alias(use_case_name: str, alias: str, version: str) -> None:
     client().set_registered_model_alias(use_case_name, alias, version)
 
 
-def version_of_alias(use_case_name: str, alias: str) -> str | None:
-    """The version that `alias` names, None when it names none."""
-    try:
-        return str(client().get_model_version_by_alias(use_case_name, alias).version)
-    except MlflowException as error:
-        if error.error_code in _NOT_THERE:
-            return None
-        raise
-
-
-def tag_version(use_case_name: str, version: str, tags: Mapping[str, str]) -> None:
-    """Add to what the registry's page says about a version, such as the digest it was compiled to."""
-    for name, value in tags.items():
-        client().set_model_version_tag(use_case_name, version, name, value)
-
-
-def download_model(use_case_name: str, version: str, folder: Path) -> Path:
-    """Copy the version's files into `folder`; gives the folder of network, contract, snapshot and evaluation."""
-    source = client().get_model_version(use_case_name, version).source
-    mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=settings().mlflow_url)
-    return folder / _DATA
-
-
 def version_url(use_case_name: str, version: str) -> str:
     """The version's page."""
     return f"{settings().mlflow_url}/#/models/{use_case_name}/versions/{version}"
@@ -105,26 +79,34 @@ def _version_of_training(name: str, fingerprint: str) -> ModelVersion | None:
 def _create_version(use_case: UseCase, folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, scratch: Path) -> ModelVersion:
     files = _collect_files(folder, evaluation, scratch / _DATA)
     tags = _tags(folder, record, json.loads((files / SNAPSHOT_FILE).read_text()))
+    model_id = _log_model(use_case, record, scratch, tags)
+    log_metrics(record.mlflow_run_id, evaluation.metrics(), model_id=model_id)
     _create_model(use_case)
-    mlflow.set_tracking_uri(settings().mlflow_url)
-    with mlflow.start_run(run_id=record.mlflow_run_id):
-        logged = mlflow.pyfunc.log_model(
-            name=use_case.name,
-            loader_module=pyfunc_loader.__name__,
-            data_path=str(files),
-            signature=signature(ModelContract.from_json((files / CONTRACT_FILE).read_bytes())),
-            pip_requirements=REQUIREMENTS,
-            tags=tags,
-        )
-    log_metrics(record.mlflow_run_id, evaluation.metrics(), model_id=logged.model_id)
     return client().create_model_version(
         use_case.name,
-        source=logged.model_uri,
+        source=f"models:/{model_id}",
         run_id=record.mlflow_run_id,
-        model_id=logged.model_id,
+        model_id=model_id,
         tags=tags,
         description=_description(use_case, record, evaluation),
     )
+
+
+def _log_model(use_case: UseCase, record: TrainingRecord, folder: Path, tags: dict[str, str]) -> str:
+    """Log `folder`, which holds the files, as a model of the training's run; gives its id.
+
+    `mlflow.pyfunc.log_model` would do the same in 30 requests instead of 5, and resolve an environment that this repository's lock is.
+    """
+    run = client().get_run(record.mlflow_run_id)
+    logged = client().create_logged_model(run.info.experiment_id, name=use_case.name, source_run_id=run.info.run_id, tags=tags)
+    contract = ModelContract.from_json((folder / _DATA / CONTRACT_FILE).read_bytes())
+    model = Model(run_id=run.info.run_id, model_id=logged.model_id, signature=signature(contract))
+    mlflow.pyfunc.add_to_model(model, loader_module=pyfunc_loader.__name__, data=_DATA)
+    model.save(folder / "MLmodel")
+    client().log_model_artifacts(logged.model_id, str(folder))
+    client().finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    client().log_outputs(run.info.run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
+    return logged.model_id
 
 
 def _collect_files(folder: RunFolder, evaluation: Evaluation, files: Path) -> Path:
