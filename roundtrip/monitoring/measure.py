@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.receipts import Figure, TableVersion
 from roundtrip.contracts.use_cases import Input, UseCase
 from roundtrip.monitoring.effect_size import Drift
@@ -94,7 +95,7 @@ def performance_on(use_case: UseCase, rows: pa.Table, reference: Reference) -> P
 
 
 def _medians(scorer: Scorer, rows: pa.Table) -> NDArray[np.float32]:
-    columns = {entry.name: rows.column(entry.name).to_numpy(zero_copy_only=False) for entry in scorer.contract.inputs}
+    columns = {entry.name: column_of(rows, entry.name) for entry in scorer.contract.inputs}
     return scorer.predict(columns)[:, 0]
 
 

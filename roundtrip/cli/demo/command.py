@@ -19,7 +19,8 @@ from roundtrip.cli.demo.summary import Summary
 from roundtrip.cli.demo.traffic import Traffic
 from roundtrip.cli.demo.watch import Watch
 from roundtrip.contracts.errors import BadRequest
-from roundtrip.contracts.settings import settings
+from roundtrip.contracts.settings import Settings, settings
+from roundtrip.contracts.use_cases import UseCase
 
 
 def run_demo(use_case_name: str, *, months: int, console: Console) -> Summary:
@@ -28,26 +29,29 @@ def run_demo(use_case_name: str, *, months: int, console: Console) -> Summary:
     The stack must be up and its addresses in this process' environment. Writes `.roundtrip/demo/{summary.json,chart.png,report.html}`.
     Raises RunFailed when a run fails, BadRequest for months that can't be replayed or when another demo is under way.
     """
-    addressed = settings()
-    folder = addressed.home_path / "demo"
     replay = load_replay(use_case_name)
-    calendar = calendar_of(replay, months)
-    traffic = Traffic(url=addressed.gateway_url, key=addressed.gateway_key, use_case_name=use_case_name, record=folder / "requests.jsonl")
-    login = {"user": addressed.airflow_user, "password": addressed.airflow_password}
-    with the_only_demo(folder), closing(AirflowApi(addressed.airflow_url, **login)) as api, Screen(console) as screen, traffic:
-        outside = Outside(
-            use_case=load_use_case(use_case_name),
-            replay=replay,
-            api=api,
-            watch=Watch(api, use_case_name),
-            traffic=traffic,
-            screen=screen,
-        )
-        Driver(outside, calendar).run()
-    summary = summarize(outside, calendar, addresses(addressed, folder))
-    write_outcome(summary, folder)
+    addressed = settings()
+    summary = replay_months(load_use_case(use_case_name), replay, calendar_of(replay, months), console=console)
+    write_outcome(summary, demo_folder(addressed))
     print_outcome(console, summary, addressed)
     return summary
+
+
+def replay_months(use_case: UseCase, replay: Replay, calendar: Calendar, *, console: Console) -> Summary:
+    """Drive the loop through the calendar, with requests all along; gives what happened."""
+    addressed = settings()
+    folder = demo_folder(addressed)
+    traffic = Traffic(url=addressed.gateway_url, key=addressed.gateway_key, use_case_name=use_case.name, record=folder / "requests.jsonl")
+    login = {"user": addressed.airflow_user, "password": addressed.airflow_password}
+    with the_only_demo(folder), closing(AirflowApi(addressed.airflow_url, **login)) as api, Screen(console) as screen, traffic:
+        watch = Watch(api, use_case.name)
+        outside = Outside(use_case=use_case, replay=replay, api=api, watch=watch, traffic=traffic, screen=screen)
+        Driver(outside, calendar).run()
+    return summarize(outside, calendar, addresses(addressed, folder))
+
+
+def demo_folder(addressed: Settings) -> Path:
+    return addressed.home_path / "demo"
 
 
 def calendar_of(replay: Replay, months: int) -> Calendar:

@@ -1,0 +1,85 @@
+"""The whole loop on a small real slice, every service real: land, train, release, predict, watch, retrain, replace under traffic."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import httpx
+import pytest
+from rich.console import Console
+
+from roundtrip.cli.demo.command import calendar_of, replay_months
+from roundtrip.cli.demo.summary import Summary
+from roundtrip.contracts.settings import settings
+from roundtrip.lakehouse.tables import read_table
+from roundtrip.monitoring.decisions import read_decisions
+from tests.end_to_end.small_year import SmallYear
+from use_cases.flight_eta.declaration import USE_CASE
+
+
+def drive() -> Summary:
+    """Run the demo's loop to its end; what it said is shown when it fails."""
+    said = StringIO()
+    replay = SmallYear()
+    try:
+        return replay_months(USE_CASE, replay, calendar_of(replay, 2), console=Console(file=said, width=200))
+    finally:
+        print(said.getvalue())
+
+
+@pytest.fixture(scope="module")
+def summary(own_stack: Path) -> Summary:
+    assert own_stack.is_dir()
+    return drive()
+
+
+def test_the_first_model_is_released_and_decays_when_outcomes_turn_over(summary: Summary) -> None:
+    first, (month,) = summary.releases[0], summary.months
+    assert (first.partitions, first.champion_mae) == ("2013-01", None)
+    assert first.skill > 0.05
+    assert (month.partition, month.model_version, month.verdict, month.action) == ("2013-02", first.version, "decayed", "retrain")
+    assert month.outcomes > 20_000
+    (decision,) = read_decisions(USE_CASE.name)
+    assert (decision.partition, decision.action, list(decision.reasons)) == ("2013-02", "retrain", month.reasons)
+
+
+def test_the_retrain_replaces_the_model_with_one_that_is_better_on_the_same_rows(summary: Summary) -> None:
+    first, second = summary.releases
+    assert (second.partition, second.partitions) == ("2013-02", "2013-01..2013-02")
+    assert second.generation > first.generation
+    assert second.champion_mae is not None
+    assert second.mae < 0.8 * second.champion_mae
+
+
+def test_no_request_failed_while_the_model_was_replaced_and_both_versions_answered(summary: Summary) -> None:
+    requests = summary.requests
+    assert requests.failed == 0, requests.first_failure
+    assert requests.sent == sum(requests.answers.values())
+    assert set(requests.answers) == {release.version for release in summary.releases}
+    assert min(requests.answers.values()) > 0
+
+
+def test_the_gateway_answers_with_the_new_version(summary: Summary) -> None:
+    addressed = settings()
+    features = read_table(USE_CASE.name, "features", partitions=["2013-02"], columns=[entry.name for entry in USE_CASE.inputs])
+    row = {name: value for name, value in features.slice(0, 1).to_pylist()[0].items() if value is not None}
+    answer = httpx.post(
+        f"{addressed.gateway_url}/v1/models/{USE_CASE.name}:predict",
+        headers={"X-API-Key": addressed.gateway_key}, json={"instances": [row]}, timeout=10,
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model_version"] == summary.releases[1].version
+
+
+def test_the_prediction_log_reached_its_table(summary: Summary) -> None:
+    logged = read_table(USE_CASE.name, "prediction_log", partitions=["2013-02"]).to_pylist()
+    assert len(logged) >= 400
+    assert {row["model_version"] for row in logged} <= set(summary.requests.answers)
+
+
+def test_driven_again_the_loop_does_nothing_twice(summary: Summary) -> None:
+    again = drive()
+    assert [run.run for run in again.runs] == [run.run for run in summary.runs]
+    assert again.table_versions == summary.table_versions
+    assert again.months == summary.months
