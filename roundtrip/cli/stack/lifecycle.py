@@ -27,6 +27,8 @@ Watcher = Callable[[str, State, float], None]
 """Called with a part's name, its new state and the seconds it took to get ready (so far)."""
 
 _PROBE_EVERY_S = 0.3
+_FAILED_STARTS = 4
+"""Starts after which `up` reports a service; supervisor goes on trying."""
 
 
 @dataclass(frozen=True)
@@ -130,20 +132,24 @@ def _start(stack: Stack, part: Part, watch: Watcher) -> Started:
 def _start_service(stack: Stack, service: Service) -> None:
     with supervisor.connected(stack) as api, contextlib.suppress(Fault):  # the fault: it is running already
         api.startProcess(service.name, False)
-    deadline = time.monotonic() + service.deadline_s
+    begin = time.monotonic()
+    starts: set[str | int] = set()
     while True:
         try:
             return service.ready(stack)
         except ServiceUnavailable as error:
             reason = error
-        if time.monotonic() > deadline or _gave_up(stack, service):
-            raise ServiceUnavailable(f"not ready after {service.deadline_s:.0f} s ({reason}).\n{last_lines(stack, service.name, 15)}")
+        starts.add(_last_start(stack, service))
+        if time.monotonic() - begin > service.deadline_s or len(starts) > _FAILED_STARTS:
+            told = f"not ready after {time.monotonic() - begin:.0f} s and {len(starts)} starts ({reason})"
+            raise ServiceUnavailable(f"{told}.\n{last_lines(stack, service.name, 15)}")
         time.sleep(_PROBE_EVERY_S)
 
 
-def _gave_up(stack: Stack, service: Service) -> bool:
+def _last_start(stack: Stack, service: Service) -> str | int:
+    """When supervisor last started the service's process, in seconds since 1970."""
     with supervisor.connected(stack) as api:
-        return any(info["name"] == service.name and info["statename"] == "FATAL" for info in api.getAllProcessInfo())
+        return next(info["start"] for info in api.getAllProcessInfo() if info["name"] == service.name)
 
 
 def memory_of(stack: Stack, name: str) -> float | None:

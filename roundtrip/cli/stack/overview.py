@@ -58,7 +58,7 @@ def _states(stack: Stack) -> dict[str, str]:
 
 
 def _look_at(stack: Stack, service: Service, state: str) -> Row:
-    reason = "not running" if state != "RUNNING" else _why_not_ready(stack, service)
+    reason = _why_not_ready(stack, service) if state in ("STARTING", "RUNNING") else "not running"
     process = recorded(stack, service.name)
     pid = process.pid if process is not None and process.alive() else None
     address = f"{HOST}:{stack.ports[service.ports[0]]}" if service.ports else ""

@@ -1,0 +1,105 @@
+"""What the running stack shows to other users of the machine, and what it answers to callers without a credential."""
+
+import dataclasses
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import grpc
+import psycopg
+import pytest
+from pyspark.sql.connect.session import SparkSession
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from roundtrip.cli.stack.environment import addresses
+from roundtrip.cli.stack.layout import HOST, Stack
+from roundtrip.cli.stack.processes import descendants, marked
+from roundtrip.cli.stack.records import recorded_processes
+
+LISTENING = "0A"
+
+
+def status_of(method: str, url: str) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def processes_of(stack: Stack) -> set[int]:
+    return {p.pid for p in marked(stack.home)} | {pid for p in recorded_processes(stack) for pid in descendants(p.pid)}
+
+
+def secrets_in(content: bytes, stack: Stack) -> list[str]:
+    return [name for name, value in dataclasses.asdict(stack.credentials).items() if value.encode() in content]
+
+
+def test_no_secret_is_in_the_arguments_of_a_process(stack: Stack) -> None:
+    shown = {pid: secrets_in(Path(f"/proc/{pid}/cmdline").read_bytes(), stack) for pid in processes_of(stack)}
+    assert len(shown) > 10
+    assert {pid: names for pid, names in shown.items() if names} == {}
+
+
+def test_no_secret_is_in_a_log(stack: Stack) -> None:
+    logs = [path for path in stack.home.glob("**/*.log") if "venv" not in path.parts]
+    assert len(logs) > 5
+    assert {path.name: names for path in logs if (names := secrets_in(path.read_bytes(), stack))} == {}
+
+
+def test_files_with_a_secret_are_readable_by_their_owner_only(stack: Stack) -> None:
+    folders = (stack.home, stack.run, stack.home / "secrets", stack.home / "spark", stack.home / "airflow")
+    files = [path for folder in folders for path in folder.glob("*") if path.is_file()]
+    holding = {path: path.stat().st_mode & 0o077 for path in files if secrets_in(path.read_bytes(), stack)}
+    assert stack.home / "env" in holding
+    assert {path: oct(mode) for path, mode in holding.items() if mode and path.parent.name != "secrets"} == {}
+    assert (stack.home / "secrets").stat().st_mode & 0o077 == 0
+
+
+def test_every_port_is_open_to_this_machine_only(stack: Stack) -> None:
+    own = {str(link) for pid in processes_of(stack) for link in sockets_of(pid)}
+    lines = [line.split() for table in ("tcp", "tcp6") for line in Path("/proc/net", table).read_text().splitlines()[1:]]
+    listening = [line[1] for line in lines if line[3] == LISTENING and f"socket:[{line[9]}]" in own]
+    assert len(listening) >= len(stack.ports)
+    loopback = ("0100007F:", "00000000000000000000000001000000:", "0000000000000000FFFF00000100007F:")
+    assert [address for address in listening if not address.startswith(loopback)] == []
+
+
+def sockets_of(pid: int) -> list[Path]:
+    try:
+        return [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()]
+    except OSError:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("port", "request_line", "refusal"),
+    [
+        ("s3", "GET /roundtrip?list-type=2", 403),
+        ("mlflow", "GET /api/2.0/mlflow/experiments/search?max_results=1", 401),
+        ("airflow", "GET /api/v2/dags", 401),
+        ("triton_http", "POST /v2/repository/index", 403),
+        ("triton_http", "POST /v2/models/flight_eta/infer", 403),
+        ("gateway", "POST /v1/models/flight_eta:predict", 401),
+    ],
+)
+def test_a_caller_without_a_credential_is_refused(stack: Stack, port: str, request_line: str, refusal: int) -> None:
+    method, path = request_line.split()
+    assert status_of(method, stack.url(port) + path) == refusal
+
+
+def test_postgres_refuses_another_password(stack: Stack) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(host=HOST, port=stack.ports["postgres"], user="roundtrip", password="guess", dbname="roundtrip")
+
+
+def test_triton_loads_nothing_without_the_admin_key(stack: Stack) -> None:
+    with grpc.insecure_channel(addresses(stack)["ROUNDTRIP_TRITON_URL"]) as channel:
+        triton = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="restricted"):
+            triton.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name="anything"), timeout=10)
+
+
+def test_spark_refuses_another_token(stack: Stack) -> None:
+    with pytest.raises(Exception, match="Invalid authentication token"):
+        SparkSession.builder.remote(f"sc://localhost:{stack.ports['spark']}/;token=guess").create().range(1).count()
