@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
+from roundtrip.cli.stack.environment import addresses
+from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts.settings import settings
 from roundtrip.registry.version_folder import publish
 from roundtrip.serving.gateway.app import create_app
-from roundtrip.serving.triton_repository import model_name
+from roundtrip.serving.triton_client import TritonClient
+from roundtrip.serving.triton_repository import model_name, remove_version, versions_of
 from tests.roundtrip.serving.tiny_version import build_tiny_version
 
 NOBODY_LISTENS = "127.0.0.1:9"
@@ -64,3 +70,39 @@ def offline_gateway(remembered_release: dict[str, str]) -> Iterator[TestClient]:
     """A gateway without PostgreSQL, Triton and S3: it answers with what it remembers. Sends the API key."""
     with TestClient(create_app(settings()), headers={"X-API-Key": KEY}) as client:
         yield client
+
+
+@pytest.fixture
+def release_schema(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a PostgreSQL schema of the test's own: the release documents of the running stack stay untouched."""
+    schema, address = f"test_{secrets.token_hex(6)}", addresses(stack)["ROUNDTRIP_DATABASE_URL"]
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+        own = f"{address}?options=-csearch_path%3D{schema}"
+        monkeypatch.setenv("ROUNDTRIP_DATABASE_URL", own)
+        yield own
+        connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@dataclass(frozen=True)
+class Triton:
+    """The stack's Triton, and a use case name that nobody else uses on it."""
+
+    client: TritonClient
+    address: str
+    repository: Path
+    use_case_name: str
+
+
+@pytest.fixture
+def triton(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Triton]:
+    """Leaves nothing of the use case behind."""
+    for name in ("ROUNDTRIP_TRITON_URL", "ROUNDTRIP_TRITON_ADMIN_KEY", "ROUNDTRIP_TRITON_REPOSITORY"):
+        monkeypatch.setenv(name, addresses(stack)[name])
+    current, use_case_name = settings(), f"test_{secrets.token_hex(6)}"
+    repository = Path(current.triton_repository)
+    with TritonClient(current.triton_url, current.triton_admin_key) as client:
+        yield Triton(client, current.triton_url, repository, use_case_name)
+        for model, version in versions_of(repository, use_case_name):
+            remove_version(repository, model, version)
+            client.unload(model)
