@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
-from roundtrip.registry.mlflow_registry import set_alias
+from roundtrip.contracts.settings import settings
+from roundtrip.registry.mlflow_registry import CHAMPION, set_alias
 from roundtrip.serving.release_steps import promote, tidy, wait_for_gateway
 from use_cases import use_case_named
 
@@ -18,13 +19,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         generation = int(str(folder.receipt("stage_release").figures["generation"]))
         release = promote(use_case.name, version, expected_generation=generation, why=f"run {request.run_dir}")
         wait_for_gateway(release)
-        set_alias(use_case.name, "champion", version)
+        set_alias(use_case.name, CHAMPION, version)
         tidy(release)
         receipt.figures.update(
             version=version,
             previous_version=release.previous.version if release.previous else None,
             generation=release.generation,
         )
+        receipt.links["Gateway"] = f"{settings().gateway_url}/docs"
 
 
 if __name__ == "__main__":

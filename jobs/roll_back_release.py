@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
-from roundtrip.registry.mlflow_registry import set_alias
+from roundtrip.registry.mlflow_registry import CHAMPION, set_alias
 from roundtrip.serving.release_steps import roll_back, tidy, wait_for_gateway
 from use_cases import use_case_named
 
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         release = roll_back(use_case.name, version, why=f"run {request.run_dir} failed")
         wait_for_gateway(release)
         if release.live is not None:
-            set_alias(use_case.name, "champion", release.live.version)
+            set_alias(use_case.name, CHAMPION, release.live.version)
         tidy(release)
         live = release.live.version if release.live else None
         receipt.figures.update(version=version, live_version=live, generation=release.generation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
-from roundtrip.registry.mlflow_registry import set_alias
+from roundtrip.registry.mlflow_registry import CHALLENGER, set_alias, version_url
 from roundtrip.serving.release_steps import stage
 from use_cases import use_case_named
 
@@ -16,8 +16,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_case, compiled = use_case_named(request.use_case), RunFolder(request.run_dir).receipt("compile_model").figures
         version = str(compiled["version"])
         release = stage(use_case.name, version, digest=str(compiled["manifest_sha256"]), why=f"run {request.run_dir}")
-        set_alias(use_case.name, "challenger", version)
+        set_alias(use_case.name, CHALLENGER, version)
         receipt.figures.update(version=version, generation=release.generation)
+        receipt.links["Model version"] = version_url(use_case.name, version)
 
 
 if __name__ == "__main__":

@@ -134,6 +134,10 @@ class RunFailed(RoundtripError):
     """A DAG run that is waited for failed, or did not end in time."""
 
 
+class NoChampion(AnswerIsNo):
+    """No model version is live yet: there is nothing to score with."""
+
+
 class RetrainHeld(AnswerIsNo):
     """The governor asks for no retrain; its message is everything that held it back."""
 

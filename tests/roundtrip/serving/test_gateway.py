@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from roundtrip.contracts.model_contract import Value
 from roundtrip.serving.gateway.routes import LARGEST_BODY
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.triton_repository import LARGEST_BATCH
@@ -31,8 +32,8 @@ def test_a_gateway_without_postgresql_and_triton_answers_from_what_it_remembers(
     answer = offline_gateway.post(PREDICT, json={"instances": [ROW, {"carrier": "??", "delay_minutes": 0}]}).json()
     assert (answer["model_version"], answer["served_by"]) == ("1", "onnxruntime")
     given = [[row["late"], row["late_p10"], row["late_p90"]] for row in answer["predictions"]]
-    columns = {"carrier": ["AA", "??"], "delay_minutes": [12.0, 0.0], "wind_mph": [7.5, None]}
-    np.testing.assert_allclose(given, Scorer(built_versions["1"]).predict(columns), rtol=1e-6)
+    columns: dict[str, list[Value]] = {"carrier": ["AA", "??"], "delay_minutes": [12.0, 0.0], "wind_mph": [7.5, None]}
+    np.testing.assert_allclose(np.array(given), Scorer(built_versions["1"]).predict(columns), rtol=1e-6)
 
 
 def test_a_row_keeps_its_key(offline_gateway: TestClient) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.contracts.model_contract import ModelContract, Value
 from roundtrip.contracts.use_cases import Input, Output, Recipe
 from roundtrip.serving.compile import build_version
 from roundtrip.training.network import Network, NetworkShape
@@ -52,4 +52,4 @@ def build_tiny_version(folder: Path, *, seed: int, use_case_name: str = "tiny") 
     return folder
 
 
-ROW = {"carrier": "AA", "delay_minutes": 12.0, "wind_mph": 7.5}
+ROW: dict[str, Value] = {"carrier": "AA", "delay_minutes": 12.0, "wind_mph": 7.5}
