@@ -39,7 +39,8 @@ class ReceiptLink(BaseOperatorLink):
         return browser_address(links[self.title]) if self.title in links else ""
 
 
-RECEIPT_LINKS = tuple(ReceiptLink(title=title) for title in ("Receipt", "Checks", "MLflow run", "Evidently report"))
+TITLES = ("Receipt", "Checks", "MLflow run", "Model version", "Evidently report", "Gateway")
+RECEIPT_LINKS = tuple(ReceiptLink(title=title) for title in TITLES)
 
 
 def browser_address(address: str) -> str:
