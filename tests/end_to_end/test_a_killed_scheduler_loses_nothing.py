@@ -18,9 +18,9 @@ import pytest
 from operators.detached_process import Attempt
 from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
 from roundtrip.cli.demo.driver import FIRST_RUN
-from roundtrip.cli.stack.records import recorded
 from roundtrip.cli.stack.layout import load_stack
 from roundtrip.cli.stack.processes import descendants
+from roundtrip.cli.stack.records import recorded
 from roundtrip.contracts.settings import settings
 from tests.end_to_end.small_year import SmallYear
 from use_cases.flight_eta.declaration import USE_CASE
