@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from jobs.train_model import main
+from roundtrip.contracts import storage
+from roundtrip.contracts.receipts import RunFolder, TableVersion
+from roundtrip.training.training_record import TrainingRecord, fingerprint, publish_model
+from use_cases import use_case_named
+
+FLIGHTS = use_case_named("flight_eta")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run folder with a snapshot, and this process as rank 0 of 2."""
+    for variable, value in {"TORCHELASTIC_RUN_ID": "test", "RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(variable, value)
+    run_folder = RunFolder(f"file://{tmp_path}")
+    storage.write_bytes(run_folder.file("snapshot.json"), b'{"features_version": 3}')
+    return run_folder
+
+
+def record_of(folder: RunFolder, *, ranks: int) -> TrainingRecord:
+    return TrainingRecord(
+        fingerprint=fingerprint(FLIGHTS, folder, ranks=ranks),
+        epochs=8,
+        train_rows=64000,
+        samples_per_second=70000,
+        final_loss=1.13,
+        held_out_mae=9.7,
+        ranks=ranks,
+        mlflow_run_id="a1b2",
+        mlflow_run_url="http://127.0.0.1:5000/#/experiments/1/runs/a1b2",
+        tables=[TableVersion("features", "s3://bucket/lakehouse/flight_eta/features", 3, 78000)],
+    )
+
+
+def test_a_finished_training_returns_at_once_with_the_same_figures(folder: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "built").mkdir()
+    record = record_of(folder, ranks=2)
+    publish_model(tmp_path / "built", record, folder)
+    main(["--use-case", "flight_eta", "--run-dir", folder.uri])
+    receipt = folder.receipt("train_model")
+    assert receipt.figures == record.figures()
+    assert receipt.inputs == record.tables
+    assert receipt.links == {"MLflow run": record.mlflow_run_url}
+
+
+def test_other_rows_ranks_or_run_make_another_training(folder: RunFolder, tmp_path: Path) -> None:
+    prints = {fingerprint(FLIGHTS, folder, ranks=ranks) for ranks in (1, 2)}
+    elsewhere = RunFolder(f"file://{tmp_path}/other")
+    storage.write_bytes(elsewhere.file("snapshot.json"), storage.read_bytes(folder.file("snapshot.json")))
+    prints.add(fingerprint(FLIGHTS, elsewhere, ranks=2))
+    storage.write_bytes(folder.file("snapshot.json"), b'{"features_version": 4}')
+    prints.add(fingerprint(FLIGHTS, folder, ranks=2))
+    assert len(prints) == 4
+
+
+def test_without_a_snapshot_the_job_to_run_is_named(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    storage.delete(folder.file("snapshot.json"))
+    with pytest.raises(SystemExit) as ended:
+        main(["--use-case", "flight_eta", "--run-dir", folder.uri])
+    assert ended.value.code == 20
+    assert "python -m jobs.snapshot_dataset" in capsys.readouterr().err

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from roundtrip.evaluation.evaluate import Champion, Columns, Predict, evaluate
+from tests.roundtrip.training.tiny import TINY, tiny_rows
+
+HELD_OUT = tiny_rows(500)
+
+
+def always_off_by(minutes: float) -> Predict:
+    """A model that misses every label by so much."""
+
+    def predict(columns: Columns) -> np.ndarray:
+        labels = HELD_OUT["late"].to_numpy()
+        assert len(columns["start"]) == len(labels)
+        return np.stack([labels + minutes, labels - 20, labels + 20], axis=1).astype(np.float32)
+
+    return predict
+
+
+def test_all_are_measured_on_the_same_rows() -> None:
+    found = evaluate(TINY, HELD_OUT, candidate=always_off_by(1.0), gain=5.0, champion=Champion("7", always_off_by(-2.0)))
+    assert found.champion is not None
+    assert (found.held_out_rows, found.champion_version) == (500, "7")
+    assert found.candidate.mae == pytest.approx(1.0, rel=1e-4)
+    assert found.champion.mae == pytest.approx(2.0, rel=1e-4)
+    missed = np.abs(HELD_OUT["late"].to_numpy() - HELD_OUT["start"].to_numpy() - 5.0)
+    assert found.baseline_mae == pytest.approx(missed.mean())
+    assert found.candidate.coverage == 1.0
+
+
+def test_before_the_first_release_there_is_no_champion() -> None:
+    found = evaluate(TINY, HELD_OUT, candidate=always_off_by(1.0), gain=0.0, champion=None)
+    assert found.champion is None
+    assert found.figures()["champion"] is None
+
+
+def test_slices_are_those_that_the_use_case_names() -> None:
+    found = evaluate(TINY, HELD_OUT, candidate=always_off_by(1.0), gain=0.0, champion=None)
+    assert list(found.slices) == ["colour"]
+    colours = found.slices["colour"]
+    assert isinstance(colours, dict)
+    assert sorted(colours) == ["(missing)", "blue", "red"]
