@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 MEDIA_TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:; worker-src blob:; form-action 'none'; frame-ancestors 'self'; "
-    "sandbox allow-scripts allow-downloads",
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts allow-downloads",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "private, no-cache",
