@@ -66,7 +66,7 @@ def check_version(network: nn.Module, folder: Path, real_rows: Columns) -> Compi
 
 
 def rtx_python() -> Path:
-    """The interpreter of TensorRT-RTX's environment, which may or may not be installed: `uv pip install tensorrt-rtx-cu13` there."""
+    """The interpreter of TensorRT-RTX's environment. Optional: `uv venv .roundtrip/tensorrt_rtx`, and tensorrt-rtx-cu13 in it."""
     return settings().home_path / "tensorrt_rtx" / "bin" / "python"
 
 

@@ -66,8 +66,11 @@ class Release:
 
     @classmethod
     def from_row(cls, use_case: str, generation: int, document: dict[str, dict[str, str] | None]) -> Self:
-        found = {name: ReleasedVersion(**entry) if entry else None for name, entry in document.items()}
-        return cls(use_case=use_case, generation=generation, **found)  # type: ignore[arg-type]
+        """From a row of the table. Members that this code does not know are passed over: a later release may have written them."""
+        found = {name: document.get(name) for name in ("live", "previous", "candidate")}
+        return cls(
+            use_case=use_case, generation=generation, **{name: ReleasedVersion(**entry) if entry else None for name, entry in found.items()}
+        )
 
     def staged(self, candidate: ReleasedVersion) -> Release:
         """The document with `candidate` staged."""

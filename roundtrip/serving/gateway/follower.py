@@ -49,19 +49,30 @@ class ReleaseFollower:
     async def keep_following(self) -> None:
         """Read the document every POLL_S, for as long as the gateway runs."""
         await self._take_all(self._read_kept())
-        while True:
-            try:
-                rows = await asyncio.wait_for(self._read_rows(), timeout=CONNECT_TIMEOUT_S)
-            except (psycopg.Error, TimeoutError) as error:
-                self._connection = None
-                self._metrics.database_up.set(0)
-                self._say("PostgreSQL", f"PostgreSQL does not answer, the last release document stays in force: {error}")
-            else:
-                self._metrics.database_up.set(1)
-                self._said.pop("PostgreSQL", None)
-                self.informed = True
-                await self._take_all([Release.from_row(*row) for row in rows])
-            await asyncio.sleep(POLL_S)
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(POLL_S)
+        finally:
+            await self._hang_up()
+
+    async def _look(self) -> None:
+        try:
+            rows = await asyncio.wait_for(self._read_rows(), timeout=CONNECT_TIMEOUT_S)
+        except (psycopg.Error, TimeoutError) as error:
+            await self._hang_up()
+            self._metrics.database_up.set(0)
+            self._say("PostgreSQL", f"PostgreSQL does not answer, the last release document stays in force: {error}")
+            return
+        self._metrics.database_up.set(1)
+        self._said.pop("PostgreSQL", None)
+        self.informed = True
+        await self._take_all([Release.from_row(*row) for row in rows])
+
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
 
     async def _read_rows(self) -> list[tuple[str, int, dict[str, dict[str, str] | None]]]:
         if self._connection is None:
