@@ -50,6 +50,20 @@ def read_bytes(uri: str) -> bytes:
         raise FileNotFoundError(uri) from None
 
 
+def read_start(uri: str, size: int) -> bytes:
+    """The object's first bytes, `size` at most; raises FileNotFoundError when there is none."""
+    bucket, key = _split(uri)
+    if bucket is None:
+        with Path(key).open("rb") as file:
+            return file.read(size)
+    client = s3_client()
+    try:
+        with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+            return body.read(size)
+    except client.exceptions.NoSuchKey:
+        raise FileNotFoundError(uri) from None
+
+
 def write_bytes(uri: str, content: bytes) -> None:
     """Write the object whole: a reader sees the old content or the new one, never a part."""
     bucket, key = _split(uri)

@@ -1,0 +1,126 @@
+"""Publish one partition of a table: replaced as a whole, once per transaction, and not at all when its content is already there.
+
+The only place that writes Delta tables. Every commit says in its metadata which partition it wrote, with which content.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sf
+
+from roundtrip.contracts.errors import ServiceUnavailable, TableMissing
+from roundtrip.contracts.names import checked_partition
+from roundtrip.contracts.receipts import TableVersion
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, open_table, spark_uri, table_uri
+
+_ATTEMPTS = 6
+"""Tries of one commit. Writers of other partitions only collide while a table is being created or its schema changes."""
+_CONFLICT = ("CONCURRENT", "Concurrent", "METADATA_CHANGED", "MetadataChanged", "PROTOCOL_CHANGED", "ProtocolChanged", "ALREADY_EXISTS")
+"""What a lost race says; the client sees it as an exception of no particular type."""
+_KEEPS_CONTENT = ("OPTIMIZE", "VACUUM START", "VACUUM END")
+"""Operations that change no row."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What the metadata of a published version says."""
+
+    partition: str
+    transaction: str
+    rows: int
+    fingerprint: str
+    """Hash of all rows, whatever their order."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The version that holds the partition, and whether it held it before."""
+
+    version: TableVersion
+    unchanged: bool
+
+
+def publish(
+    spark: SparkSession, frame: DataFrame, *, use_case_name: str, table: str, partition: str, transaction: str
+) -> TableVersion:  # fmt: skip
+    """Make `frame` the table's partition; gives the version that holds it. See `publish_partition`."""
+    return publish_partition(spark, frame, use_case_name=use_case_name, table=table, partition=partition, transaction=transaction).version
+
+
+def publish_partition(
+    spark: SparkSession, frame: DataFrame, *, use_case_name: str, table: str, partition: str, transaction: str
+) -> Publication:  # fmt: skip
+    """Replace the partition by `frame`, whose rows must all be of it (Delta refuses others).
+
+    `transaction` names this write: the same one again changes nothing (a retry after a lost answer). Nor does
+    content that the partition already has: then the version that holds it is given. New columns are added to the table.
+    Raises ServiceUnavailable when other writers win every try.
+    """
+    frame = frame.withColumn(PARTITION_COLUMN, sf.lit(checked_partition(partition)))
+    commit = Commit(partition, transaction, *_content(frame))
+    uri = table_uri(use_case_name, table)
+    found = last_commit(use_case_name, table, partition)
+    if found is not None and (found[1].rows, found[1].fingerprint) == (commit.rows, commit.fingerprint):
+        return Publication(TableVersion(table, uri, found[0], commit.rows), unchanged=found[1].transaction != transaction)
+    _write(frame, uri, commit, base=current_version(use_case_name, table))
+    written = last_commit(use_case_name, table, partition)
+    if written is None or written[1] != commit:
+        raise ServiceUnavailable(f"{table} {partition}: another run published the partition at the same moment: run this one again.")
+    return Publication(TableVersion(table, uri, written[0], commit.rows), unchanged=False)
+
+
+def last_commit(use_case_name: str, table: str, partition: str) -> tuple[int, Commit] | None:
+    """Version and commit that gave the partition its present content; None when this can't be told (no table, other writers)."""
+    try:
+        history = open_table(use_case_name, table).history()
+    except TableMissing:
+        return None
+    for entry in history:
+        if entry.get("userMetadata"):
+            commit = Commit(**json.loads(entry["userMetadata"]))
+            if commit.partition == partition:
+                return int(entry["version"]), commit
+        elif entry["operation"] not in _KEEPS_CONTENT:
+            return None
+    return None
+
+
+def _content(frame: DataFrame) -> tuple[int, str]:
+    """Rows and fingerprint. Each row's hash covers which values are NULL: Spark's hash passes over them."""
+    columns = [sf.col(name) for name in sorted(frame.columns)]
+    hashes = sf.xxhash64(*columns, *(column.isNull() for column in columns))
+    row = frame.agg(sf.count("*"), sf.coalesce(sf.bit_xor(hashes), sf.lit(0))).first()
+    assert row is not None  # an aggregate without groups gives one row
+    schema = ",".join(
+        f"{field.name} {field.dataType.simpleString()}" for field in sorted(frame.schema.fields, key=lambda field: field.name)
+    )
+    return int(row[0]), f"{row[1] & 0xFFFFFFFFFFFFFFFF:016x} {schema}"
+
+
+def _write(frame: DataFrame, uri: str, commit: Commit, *, base: int | None) -> None:
+    """Write unless this transaction wrote since version `base`: a try whose answer was lost may still be at work on the server."""
+    writer = (
+        frame.write.format("delta")
+        .mode("overwrite")
+        .partitionBy(PARTITION_COLUMN)
+        .option("replaceWhere", f"{PARTITION_COLUMN} = '{commit.partition}'")
+        .option("mergeSchema", "true")
+        .option("txnAppId", f"{commit.transaction} {commit.partition}")
+        .option("txnVersion", 0 if base is None else base + 1)
+        .option("userMetadata", json.dumps(asdict(commit)))
+    )
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return writer.save(spark_uri(uri))
+        except PySparkException as error:
+            if not any(sign in str(error) for sign in _CONFLICT):
+                raise
+            if attempt == _ATTEMPTS:
+                raise ServiceUnavailable(f"{uri} {commit.partition}: {attempt} tries collided with other writers: run it again.") from error
+            time.sleep(0.2 * 2**attempt)
+    return None

@@ -1,0 +1,48 @@
+"""A Spark Connect session: short retries, UTC, stopped however the work ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql.connect.client.retries import DefaultPolicy
+
+from roundtrip.contracts.errors import ServiceUnavailable
+from roundtrip.contracts.settings import settings
+
+_GONE = ("UNAVAILABLE", "SESSION_NOT_FOUND", "NO_ACTIVE_SESSION", "SESSION_CLOSED", "SESSION_CHANGED")
+"""What an error says when the server is away, or is back and has forgotten the session (tried with 4.2.0)."""
+
+
+@contextmanager
+def spark_session() -> Iterator[SparkSession]:
+    """A new session on the server of SPARK_REMOTE; raises ServiceUnavailable when the server is away or goes away.
+
+    Every session is stopped: one that is not can hang its process at exit.
+    """
+    # pyspark logs each failed statement again with its whole plan and both stack traces, before it raises it
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    session = SparkSession.builder.remote(settings().spark_remote).create()
+    # the default retries for ten minutes and more; the task's own retry is the one that a person sees
+    session.client.set_retry_policies([DefaultPolicy(max_retries=4, initial_backoff=200, max_backoff=2000)])
+    try:
+        with outages_named():
+            session.conf.set("spark.sql.session.timeZone", "UTC")
+            yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def outages_named() -> Iterator[None]:
+    """Turns Spark's ways of saying that the server, or the session on it, is gone into ServiceUnavailable."""
+    try:
+        yield
+    except PySparkException as error:
+        if any(sign in str(error) for sign in _GONE):
+            remedy = "see `roundtrip status` and .roundtrip/logs/spark.log; what the job did so far is safe to run again."
+            raise ServiceUnavailable(f"the Spark server does not answer: {remedy}") from error
+        raise
