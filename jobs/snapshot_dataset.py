@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from roundtrip.contracts.receipts import RunFolder, TableVersion, job_parser, receipt_for
+from roundtrip.contracts.receipts import TableVersion, job_parser, receipt_for
 from roundtrip.lakehouse.snapshot import take_snapshot
 from roundtrip.lakehouse.tables import table_uri
 from use_cases import use_case_named
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with receipt_for(request) as receipt:
         use_case = use_case_named(request.use_case)
         snapshot = take_snapshot(use_case, request.partitions)
-        snapshot.save(RunFolder(request.run_dir))
+        snapshot.save(request.run_dir)
         versions = {use_case.features_table: snapshot.features_version, use_case.outcomes_table: snapshot.outcomes_version}
         receipt.inputs = [TableVersion(table, table_uri(use_case.name, table), at, snapshot.rows) for table, at in versions.items()]
         receipt.figures |= {

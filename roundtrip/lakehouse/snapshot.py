@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.names import checked_partition, checked_partitions
-from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.tables import open_table, partitions_of, read_table
 
@@ -43,15 +42,16 @@ class Snapshot:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
 
     @classmethod
-    def load(cls, folder: RunFolder) -> Snapshot:
-        """The snapshot of a run; raises SnapshotUnusable when the run has taken none."""
+    def load(cls, run_folder: str) -> Snapshot:
+        """The snapshot of a run, by its folder's URI; raises SnapshotUnusable when the run has taken none."""
+        uri = storage.join(run_folder, FILE)
         try:
-            return cls.from_json(storage.read_bytes(folder.file(FILE)))
+            return cls.from_json(storage.read_bytes(uri))
         except FileNotFoundError:
-            raise SnapshotUnusable(f"no {folder.file(FILE)}: run `python -m jobs.snapshot_dataset` with this --run-dir first.") from None
+            raise SnapshotUnusable(f"no {uri}: run `python -m jobs.snapshot_dataset` with this --run-dir first.") from None
 
-    def save(self, folder: RunFolder) -> None:
-        storage.write_bytes(folder.file(FILE), self.to_json())
+    def save(self, run_folder: str) -> None:
+        storage.write_bytes(storage.join(run_folder, FILE), self.to_json())
 
 
 @dataclass(frozen=True)
