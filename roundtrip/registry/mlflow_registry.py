@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from roundtrip.contracts.receipts import RunFolder, code_commit
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.quality import Evaluation
+from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry import pyfunc_loader
 from roundtrip.registry.mlflow_run import FINGERPRINT_TAG, RUN_FOLDER_TAG, client, log_metrics
 from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER, TrainingRecord, read_record
@@ -77,8 +77,8 @@ def _version_of_training(name: str, fingerprint: str) -> ModelVersion | None:
 
 
 def _create_version(use_case: UseCase, folder: RunFolder, record: TrainingRecord, evaluation: Evaluation, scratch: Path) -> ModelVersion:
-    files = _collect_files(folder, evaluation, scratch / _DATA)
-    tags = _tags(folder, record, json.loads((files / SNAPSHOT_FILE).read_text()))
+    _collect_files(folder, evaluation, scratch / _DATA)
+    tags = _tags(folder, record, Snapshot.load(folder.uri))
     model_id = _log_model(use_case, record, scratch, tags)
     log_metrics(record.mlflow_run_id, evaluation.metrics(), model_id=model_id)
     _create_model(use_case)
@@ -109,11 +109,10 @@ def _log_model(use_case: UseCase, record: TrainingRecord, folder: Path, tags: di
     return logged.model_id
 
 
-def _collect_files(folder: RunFolder, evaluation: Evaluation, files: Path) -> Path:
+def _collect_files(folder: RunFolder, evaluation: Evaluation, files: Path) -> None:
     storage.download_folder(folder.file(MODEL_FOLDER), files)
     (files / SNAPSHOT_FILE).write_bytes(storage.read_bytes(folder.file(SNAPSHOT_FILE)))
     (files / EVALUATION_FILE).write_text(json.dumps(evaluation.figures(), indent=2))
-    return files
 
 
 def _create_model(use_case: UseCase) -> None:
@@ -133,14 +132,13 @@ def signature(contract: ModelContract) -> ModelSignature:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
-def _tags(folder: RunFolder, record: TrainingRecord, snapshot: Mapping[str, str | int | list[str]]) -> dict[str, str]:
-    partitions = snapshot["partitions"]
+def _tags(folder: RunFolder, record: TrainingRecord, snapshot: Snapshot) -> dict[str, str]:
     return {
         FINGERPRINT_TAG: record.fingerprint,
         RUN_FOLDER_TAG: folder.uri,
         "code_commit": code_commit(),
-        "partitions": f"{partitions[0]}..{partitions[-1]}" if isinstance(partitions, list) else str(partitions),
-        "held_out_from": str(snapshot["held_out_from"]),
+        "partitions": f"{snapshot.partitions[0]}..{snapshot.partitions[-1]}",
+        "held_out_from": snapshot.held_out_from,
     } | {f"{table.table}_version": str(table.version) for table in record.tables}
 
 
