@@ -23,7 +23,7 @@ def roundtrip(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "roundtrip.cli", command], capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own_stack() -> Iterator[Path]:
     """Its home folder. The stack is taken down in the end; its logs stay until the next run."""
     with pytest.MonkeyPatch.context() as patch:

@@ -108,7 +108,7 @@ def release(network_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (folder / file.name).write_bytes(file.read_bytes())
     snapshot = Snapshot(
         use_case="tiny",
-        partitions=[TRAINED_ON],
+        partitions=(TRAINED_ON,),
         features_version=0,
         outcomes_version=0,
         rows=4000,
