@@ -25,6 +25,9 @@ from roundtrip.contracts.use_cases import Feed, UseCase
 RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=15), "retry_exponential_backoff": 2.0, "max_retry_delay": timedelta(minutes=5)}
 """Tries after 15, 30 and 60 s: a service that is away for a minute fails no run."""
 
+USUAL_RUNTIME = DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=1)
+"""What a deadline counts from. DAGRUN_QUEUED_AT would do for the first run too, but then clearing a run fails (apache/airflow#70368)."""
+
 THE_PARTITION = "{{ dag_run.partition_key or params.partition or '' }}"
 """The partition of the event that started the run, or the one of the form."""
 
@@ -44,7 +47,8 @@ def use_case_dag(
     deadline: timedelta,
     params: Mapping[str, Param] | None = None,
 ) -> DAG:
-    """The DAG `<use case>.<name>`; `doc` is the docstring of its file, `deadline` the time after which a warning is due.
+    """The DAG `<use case>.<name>`; `doc` is the docstring of its file, `deadline` how much longer than usual a run may take before
+    a warning is due.
 
     One run at a time: all share one Spark server, and a second training would fight the first for the cores.
     """
@@ -56,9 +60,7 @@ def use_case_dag(
         schedule=schedule,
         tags=[use_case.name, name],
         params=dict(params or {}),
-        deadline=DeadlineAlert(
-            reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=deadline, callback=AsyncCallback(warn_of_missed_deadline)
-        ),
+        deadline=DeadlineAlert(reference=USUAL_RUNTIME, interval=deadline, callback=AsyncCallback(warn_of_missed_deadline)),
         default_args={"owner": use_case.owner, "use_case": use_case.name, **RETRIES},
         catchup=False,
         max_active_runs=1,
