@@ -73,7 +73,7 @@ class Recipe:
     """Pieces of a number's piecewise linear encoding. More of them fit the training span better and the months after it no better."""
     input_dropout: float = 0.1
     """Probability with which an input of a training row is hidden, so that missing and unknown values are learned too."""
-    epochs: int = 8
+    epochs: int = 6
     """Passes over the training rows."""
     batch_size: int = 1024
     """Rows of one step over all ranks together."""
