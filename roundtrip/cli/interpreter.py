@@ -19,7 +19,7 @@ def loads(path):
         return False
 folder = sysconfig.get_config_var("LIBDIR")
 print(json.dumps({
-    "path": sys.executable,
+    "path": sys._base_executable,
     "version": "%d.%d.%d" % sys.version_info[:3],
     "makes_environments": importlib.util.find_spec("ensurepip") is not None,
     "library": next((path for path in (folder + "/" + name, name) if loads(path)), None),
@@ -32,6 +32,7 @@ class Interpreter:
     """A Python that runs."""
 
     path: str
+    """Of the interpreter itself, also when the one on PATH is that of a virtual environment (which set-up may be about to replace)."""
     version: str
     makes_environments: bool
     """Whether `python -m venv` works (Debian splits it off as python3-venv)."""
@@ -47,8 +48,13 @@ class Interpreter:
         return self.supported and self.makes_environments and self.library is not None
 
 
-def chosen_interpreter() -> Interpreter | None:
-    """The first complete candidate, else the first supported one, else the first that runs, else None."""
+def chosen_interpreter(settled: str | None = None) -> Interpreter | None:
+    """The settled one if it still runs; else the first complete candidate, the first supported one, the first that runs, or None.
+
+    `settled` is the path of the one that was chosen before: another PATH in another shell is no reason to install everything anew.
+    """
+    if settled is not None and (interpreter := _ask(settled)) is not None and interpreter.complete:
+        return interpreter
     found = [interpreter for name in CANDIDATES if (interpreter := _ask(name)) is not None]
     for wanted in (lambda each: each.complete, lambda each: each.supported, lambda each: True):
         for interpreter in found:

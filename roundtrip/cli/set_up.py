@@ -75,7 +75,7 @@ def main() -> int:
     INSTALLED.mkdir(exist_ok=True)
     with (INSTALLED / "set_up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        interpreter = chosen_interpreter()
+        interpreter = _interpreter()
         missing = [step for step in STEPS if interpreter is None or not is_done(step, interpreter)]
         if not missing:
             return 0
@@ -111,6 +111,15 @@ def do_steps(missing: Iterable[Step], interpreter: Interpreter) -> int:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 failed |= not _told(running.pop(future), future)
     return 1 if failed else 0
+
+
+def _interpreter() -> Interpreter | None:
+    """The Python of the last set-up as long as it runs, else the best on PATH from now on."""
+    path = INSTALLED / "interpreter"
+    interpreter = chosen_interpreter(path.read_text() if path.exists() else None)
+    if interpreter is not None:
+        path.write_text(interpreter.path)
+    return interpreter
 
 
 def _do_one(step: Step, interpreter: Interpreter) -> float:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from typing import Literal
-from xmlrpc.client import Fault
 
 from roundtrip.cli.stack import environment, supervisor
 from roundtrip.cli.stack.credentials import write_private
@@ -19,7 +18,7 @@ from roundtrip.cli.stack.layout import Stack, save_ports
 from roundtrip.cli.stack.ports import check_ports
 from roundtrip.cli.stack.processes import Process, descendants, marked, memory_mib, process_of, stop_all
 from roundtrip.cli.stack.records import recorded, recorded_processes
-from roundtrip.cli.stack.services import Part, Preparation, Service
+from roundtrip.cli.stack.services import Part, Preparation, Service, in_waves_to_stop
 from roundtrip.contracts.errors import ServiceUnavailable
 
 State = Literal["waiting", "starting", "ready", "failed"]
@@ -37,6 +36,8 @@ class Started:
 
     seconds: float
     memory_mib: float | None
+    fresh: bool
+    """Whether this call had anything to do for it: it ran already, or was prepared before, otherwise."""
 
 
 def bring_up(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict[str, Started]:
@@ -45,7 +46,7 @@ def bring_up(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict[str, S
     Idempotent: what is ready stays as it is. Raises PortTaken before anything is started, ServiceUnavailable
     (with the end of the log) when a part isn't ready by its deadline; the others stay up, and a further call goes on from there.
     """
-    with _only_one(stack):
+    with _only_one(stack, watch):
         _stop_orphans(stack)
         check_ports(stack, [port for part in parts if isinstance(part, Service) for port in part.ports])
         _write_files(stack)
@@ -60,7 +61,7 @@ def bring_up(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict[str, S
 
 def take_down(stack: Stack) -> list[Process]:
     """Stop all that the stack started, jobs included, also after a kill -9 of supervisord; returns what had to be killed."""
-    supervisor.shut_down(stack, patience_s=30)
+    supervisor.shut_down(stack, in_waves_to_stop())
     process = supervisor.daemon(stack)
     if process is not None and process in set(marked(stack.home)):
         supervisor.hang_up(process)
@@ -70,12 +71,16 @@ def take_down(stack: Stack) -> list[Process]:
 
 
 @contextlib.contextmanager
-def _only_one(stack: Stack) -> Iterator[None]:
+def _only_one(stack: Stack, watch: Watcher) -> Iterator[None]:
     """Two `up` at once: the second waits for the first, then finds all ready."""
     stack.run.mkdir(mode=0o711, parents=True, exist_ok=True)
     stack.logs.mkdir(mode=0o700, exist_ok=True)
     with (stack.home / "up.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            watch("another up", "waiting", 0.0)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -117,26 +122,25 @@ def _start(stack: Stack, part: Part, watch: Watcher) -> Started:
     begin = time.monotonic()
     watch(part.name, "starting", 0.0)
     try:
-        if isinstance(part, Preparation):
-            part.run(stack)
-        elif isinstance(part, Service):
-            _start_service(stack, part)
+        fresh = part.run(stack) if isinstance(part, Preparation) else _start_service(stack, part)
     except ServiceUnavailable:
         watch(part.name, "failed", time.monotonic() - begin)
         raise
     seconds = time.monotonic() - begin
     watch(part.name, "ready", seconds)
-    return Started(round(seconds, 2), memory_of(stack, part.name))
+    return Started(round(seconds, 2), memory_of(stack, part.name), fresh)
 
 
-def _start_service(stack: Stack, service: Service) -> None:
-    with supervisor.connected(stack) as api, contextlib.suppress(Fault):  # the fault: it is running already
-        api.startProcess(service.name, False)
+def _start_service(stack: Stack, service: Service) -> bool:
+    """Start it unless it runs, and wait until it is ready; returns whether it had to be started."""
+    with supervisor.connected(stack) as api:
+        fresh = supervisor.started(api, service.name)
     begin = time.monotonic()
     starts: set[str | int] = set()
     while True:
         try:
-            return service.ready(stack)
+            service.ready(stack)
+            return fresh
         except ServiceUnavailable as error:
             reason = error
         starts.add(_last_start(stack, service))
@@ -166,7 +170,7 @@ def last_lines(stack: Stack, service: str, count: int) -> str:
 
 
 def _write_record(stack: Stack, started: dict[str, Started]) -> None:
-    """`<home>/stack.json`: seconds and memory of each part of the last `up` that had to start something."""
+    """`<home>/stack.json`: seconds and memory of each part, from when it was last really started."""
     path = stack.home / "stack.json"
     before = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(before | {name: asdict(value) for name, value in started.items()}, indent=2))
+    path.write_text(json.dumps(before | {name: asdict(part) for name, part in started.items() if part.fresh}, indent=2))

@@ -1,4 +1,5 @@
-"""One-off work before a service's first start. Each runs again without harm and finishes what a killed one began."""
+"""One-off work before a service's first start. Each runs again without harm, finishes what a killed one began,
+and returns whether there was anything to do."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ DATABASES = {"airflow": "airflow", "mlflow": "mlflow", "mlflow_auth": "mlflow", 
 """Database → the role that owns it."""
 
 
-def create_postgres_cluster(stack: Stack) -> None:
+def create_postgres_cluster(stack: Stack) -> bool:
     """initdb with password sign-in; into a folder beside it, renamed when complete."""
     data = postgres_data(stack)
     if data.exists():
-        return
+        return False
     user, group = postgres_owner()
     _let_traverse(data.parent, user)
     data.parent.mkdir(exist_ok=True)
@@ -37,9 +38,10 @@ def create_postgres_cluster(stack: Stack) -> None:
     _run("initdb", argv, environment.inherited(), log=stack.log_of("postgres_cluster"), owner=(user, group))
     password_file.unlink()
     partial.rename(data)
+    return True
 
 
-def create_databases(stack: Stack) -> None:
+def create_databases(stack: Stack) -> bool:
     """A role and a database each for Airflow, MLflow and the release state."""
     import psycopg
     from psycopg import sql
@@ -53,23 +55,28 @@ def create_databases(stack: Stack) -> None:
             password = getattr(stack.credentials, f"{role}_database_password")
             connection.execute(sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(role), sql.Literal(password)))
         present = {row[0] for row in connection.execute("select datname from pg_database")}
-        for database in sorted(DATABASES.keys() - present):
+        absent = sorted(DATABASES.keys() - present)
+        for database in absent:
             connection.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(database), sql.Identifier(DATABASES[database])))
+    return bool(absent)
 
 
-def prepare_airflow(stack: Stack) -> None:
+def prepare_airflow(stack: Stack) -> bool:
     """Airflow's tables and its admin user, by a script of their own: `airflow users create` takes the password as an argument."""
     script = repository_path("docker", "local_stack", "prepare_airflow.py")
-    done, wanted = postgres_data(stack).with_name("airflow_prepared"), _digest(script, repository_path("requirements.txt"))
+    done, wanted = postgres_data(stack).with_name("airflow_prepared"), _airflow_digest(stack, script)
     if done.exists() and done.read_text() == wanted:
-        return
+        return False
     variables = environment.for_service(stack, "airflow_database") | environment.addresses(stack) | environment.airflow(stack)
     _run("prepare_airflow", [str(program("python")), str(script)], variables, log=stack.log_of("airflow_database"))
     done.write_text(wanted)
+    return True
 
 
-def _digest(*files: Path) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+def _airflow_digest(stack: Stack, script: Path) -> str:
+    """SHA-256 of what decides on Airflow's tables and user: the locked Airflow, the script, the password."""
+    content = script.read_bytes() + repository_path("requirements.txt").read_bytes() + stack.credentials.airflow_password.encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _let_traverse(folder: Path, user: int) -> None:

@@ -13,25 +13,24 @@ from roundtrip.contracts.errors import UnknownService
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """Something that `up` brings up."""
-
+class _Named:
     name: str
     after: tuple[str, ...] = ()
     """Parts that must be ready first."""
-    deadline_s: float = 120.0
-    """Seconds after which `up` gives up on it: four times what two busy cores need."""
+    deadline_s: float = 300.0
+    """Seconds after which `up` gives up on it. Idle cores need 30 at most, cores with five times too much to do 120."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preparation(Part):
+class Preparation(_Named):
     """One-off work that a service's first start needs; does nothing when it is done already."""
 
-    run: Callable[[Stack], None]
+    run: Callable[[Stack], bool]
+    """Returns whether there was anything to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service(Part):
+class Service(_Named):
     """A supervised process."""
 
     ports: tuple[str, ...] = ()
@@ -42,6 +41,9 @@ class Service(Part):
     """What to remove before a start, when the last process was killed."""
     stop_signal: str = "TERM"
 
+
+Part = Preparation | Service
+"""Something that `up` brings up."""
 
 PARTS: tuple[Part, ...] = (
     Preparation(name="postgres_cluster", run=preparations.create_postgres_cluster),
@@ -102,6 +104,17 @@ def service_named(name: str) -> Service:
         if service.name == name:
             return service
     raise UnknownService(f"no service {name!r}: use one of {', '.join(service.name for service in SERVICES)}.")
+
+
+def in_waves_to_stop() -> list[list[str]]:
+    """Services in the order in which they can be stopped: in each wave those that none of the later waves needs."""
+    needed_by = {service.name: {part.name for part in with_what_they_need([service.name])} - {service.name} for service in SERVICES}
+    waves: list[list[str]] = []
+    while needed_by:
+        wave = [name for name in needed_by if not any(name in needed for needed in needed_by.values())]
+        waves.append(wave)
+        needed_by = {name: needed for name, needed in needed_by.items() if name not in wave}
+    return waves
 
 
 def with_what_they_need(names: Iterable[str]) -> tuple[Part, ...]:

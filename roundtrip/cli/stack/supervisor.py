@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 from xmlrpc.client import Fault, ServerProxy
 
 from roundtrip.cli.stack import environment
-from roundtrip.cli.stack.layout import Stack, program
+from roundtrip.cli.stack.layout import Stack, program, repository_path
 from roundtrip.cli.stack.processes import HOME_MARK, Process, process_of
 from roundtrip.cli.stack.services import SERVICES, Service
 from roundtrip.contracts.errors import ServiceUnavailable
 
-START_DEADLINE_S = 15.0
-
-
-class ProcessInfo(Protocol):
-    """The fields of supervisor's getProcessInfo that are read here."""
-
-    def __getitem__(self, name: str) -> str | int: ...
+START_DEADLINE_S = 60.0
+STOP_DEADLINE_S = 15.0
+"""More than stopwaitsecs, after which supervisor kills what doesn't end."""
 
 
 class SupervisorApi(Protocol):
@@ -40,8 +37,12 @@ class SupervisorApi(Protocol):
 
 
 def configuration(stack: Stack) -> str:
-    """supervisord.conf; no secret is in it, `launch` puts those into each service's environment."""
-    return "\n".join([_SUPERVISORD.format(run=stack.run, logs=stack.logs), *(_program(stack, service) for service in SERVICES)])
+    """supervisord.conf; no secret is in it, `launch` puts those into each service's environment.
+
+    The lock file's digest is: when that changes, the next `up` restarts every service on the new packages.
+    """
+    lock = hashlib.sha256(repository_path("requirements.txt").read_bytes()).hexdigest()
+    return "\n".join([_SUPERVISORD.format(run=stack.run, logs=stack.logs), *(_program(stack, service, lock) for service in SERVICES)])
 
 
 _SUPERVISORD = """\
@@ -61,10 +62,11 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
 
 
-def _program(stack: Stack, service: Service) -> str:
+def _program(stack: Stack, service: Service, lock: str) -> str:
     return f"""\
 [program:{service.name}]
 command={program("python")} -m roundtrip.cli.stack.launch {service.name}
+environment=ROUNDTRIP_LOCK_FILE="{lock}"
 autostart=false
 autorestart=true
 startsecs=1
@@ -132,13 +134,38 @@ def adopt_configuration(supervisor: SupervisorApi) -> None:
         supervisor.addProcessGroup(name)
 
 
-def shut_down(stack: Stack, *, patience_s: float) -> None:
-    """Let supervisord stop its services and end; does nothing when it doesn't run. Raises nothing: what is left is found by its mark."""
+def started(supervisor: SupervisorApi, name: str) -> bool:
+    """Start a service; False when supervisor says that it is running already."""
+    try:
+        return supervisor.startProcess(name, False)
+    except Fault:
+        return False
+
+
+def shut_down(stack: Stack, waves: Sequence[Sequence[str]]) -> None:
+    """Stop the services, wave by wave, then supervisord itself; does nothing when it doesn't run.
+
+    Raises nothing: what is still there afterwards is found by its mark.
+    """
     process = daemon(stack)
     with contextlib.suppress(ServiceUnavailable, Fault), connected(stack) as supervisor:
+        for wave in waves:
+            _stop(supervisor, wave)
         supervisor.shutdown()
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + STOP_DEADLINE_S
     while process is not None and process.alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _stop(supervisor: SupervisorApi, names: Sequence[str]) -> None:
+    """Stop these at once and wait for them; supervisor kills one that takes longer than its stopwaitsecs."""
+    for name in names:
+        with contextlib.suppress(Fault):  # it isn't running
+            supervisor.stopProcess(name, False)
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while time.monotonic() < deadline:
+        if not any(info["name"] in names and info["statename"] in ("RUNNING", "STOPPING") for info in supervisor.getAllProcessInfo()):
+            return
         time.sleep(0.1)
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from roundtrip.cli import doctor
 from roundtrip.cli.interpreter import chosen_interpreter
 from roundtrip.contracts.settings import REPOSITORY
@@ -76,3 +78,20 @@ def test_a_python_that_is_only_a_shim_is_passed_over(tmp_path: Path) -> None:
     environment = os.environ | {"PATH": str(tmp_path)}
     answer = subprocess.run(argv, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_from_a_shell_with_an_active_environment_the_python_below_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set-up may be about to replace that environment."""
+    monkeypatch.setenv("PATH", f"{sys.prefix}/bin:{os.environ['PATH']}")
+    interpreter = chosen_interpreter()
+    assert interpreter is not None
+    assert not interpreter.path.startswith(sys.prefix)
+
+
+def test_the_python_of_the_last_set_up_is_kept_as_long_as_it_runs(tmp_path: Path) -> None:
+    chosen = chosen_interpreter()
+    assert chosen is not None
+    elsewhere = tmp_path / "python"
+    elsewhere.symlink_to(chosen.path)
+    assert chosen_interpreter(str(elsewhere)) is not None
+    assert chosen_interpreter(str(tmp_path / "gone")) == chosen

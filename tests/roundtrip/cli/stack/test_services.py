@@ -5,7 +5,7 @@ import pytest
 
 from roundtrip.cli.stack import supervisor
 from roundtrip.cli.stack.layout import PORT_OFFSETS, Stack, chosen_ports
-from roundtrip.cli.stack.services import PARTS, SERVICES, Service, service_named, with_what_they_need
+from roundtrip.cli.stack.services import PARTS, SERVICES, Service, in_waves_to_stop, service_named, with_what_they_need
 from roundtrip.contracts.errors import UnknownService
 
 
@@ -42,6 +42,13 @@ def test_no_secret_is_in_supervisors_configuration(idle: Stack) -> None:
 
 def test_a_service_brings_what_it_needs_and_nothing_else() -> None:
     assert {part.name for part in with_what_they_need(["spark"])} == {"spark", "s3"}
+
+
+def test_a_service_is_stopped_before_what_it_needs() -> None:
+    order = [name for wave in in_waves_to_stop() for name in wave]
+    assert sorted(order) == sorted(service.name for service in SERVICES)
+    late = {name: {part.name for part in with_what_they_need([name])} & set(order[: order.index(name)]) for name in order}
+    assert {name: stopped for name, stopped in late.items() if stopped} == {}
 
 
 def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
