@@ -26,6 +26,9 @@ RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=5), "retry_exponential
 """Tries after 10–20, 20–40 and 40–80 s (Airflow doubles before the first one, and adds up to as much again): a service that is
 away for a minute fails no run."""
 
+USUAL_RUNTIME = DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=1)
+"""What a deadline counts from. DAGRUN_QUEUED_AT would do for the first run too, but then clearing a run fails (apache/airflow#70368)."""
+
 THE_PARTITION = "{{ dag_run.partition_key or params.partition or '' }}"
 """The partition of the event that started the run, or the one of the form."""
 
