@@ -33,7 +33,7 @@ down:  ## stop all that was started
 	@$(BIN)/roundtrip down
 
 clean:  ## stop all that was started and remove .roundtrip
-	@if [ -x $(BIN)/roundtrip ]; then $(BIN)/roundtrip down; fi
+	@if [ -x $(BIN)/roundtrip ]; then for home in .roundtrip .roundtrip/end_to_end; do ROUNDTRIP_HOME=$$home $(BIN)/roundtrip down; done; fi
 	@rm -rf .roundtrip
 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
