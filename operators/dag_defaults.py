@@ -109,7 +109,7 @@ def training_params(use_case: UseCase) -> dict[str, Param]:
             description_md="Training processes that torchrun starts. More than this machine has cores slows all of them down.",
         ),
         "reason": Param(
-            "", type="string", maxLength=200, title="Reason", section="For the record",
+            None, type=["null", "string"], maxLength=200, title="Reason", section="For the record",
             description_md="Why this run was started by hand; kept with the run's configuration.",
         ),
     }  # fmt: skip

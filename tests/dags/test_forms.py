@@ -59,6 +59,14 @@ def test_ranks_out_of_their_limits_are_refused(dags: dict[str, DAG], ranks: obje
     assert not refuses(dags["flight_eta.train_and_release"], ranks=8)
 
 
+def test_a_form_can_be_sent_as_it_opens(dags: dict[str, DAG]) -> None:
+    """The UI asks for a text that is empty by default, and doesn't send the form without it, unless the type allows null."""
+    for dag in dags.values():
+        for name, value in dag.params.dump().items():
+            assert value != "", f"{dag.dag_id}: give param {name} the default None and the type ['null', 'string']"
+            assert not refuses(dag, **{name: value})
+
+
 def test_a_retrain_request_trains_on_all_up_to_its_month(dags: dict[str, DAG]) -> None:
     dag = dags["flight_eta.train_and_release"]
     assert rendered(dag, "snapshot_dataset", "partitions", partition_key="2013-06") == "..2013-06"
