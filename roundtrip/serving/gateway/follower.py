@@ -37,7 +37,7 @@ class ReleaseFollower:
         self._kept = kept
         self._answers = answers
         self._metrics = metrics
-        self._connection: psycopg.AsyncConnection | None = None
+        self._connection: psycopg.Connection | None = None
         self._stood: dict[str, Release] = {}
         self._said: dict[str, str] = {}
 
@@ -49,18 +49,16 @@ class ReleaseFollower:
     async def keep_following(self) -> None:
         """Read the document every POLL_S, for as long as the gateway runs."""
         await self._take_all(self._read_kept())
-        try:
-            while True:
-                await self._look()
-                await asyncio.sleep(POLL_S)
-        finally:
-            await self._hang_up()
+        while True:
+            await self._look()
+            await asyncio.sleep(POLL_S)
 
     async def _look(self) -> None:
         try:
-            rows = await asyncio.wait_for(self._read_rows(), timeout=CONNECT_TIMEOUT_S)
-        except (psycopg.Error, TimeoutError) as error:
-            await self._hang_up()
+            rows = await asyncio.to_thread(self._read_rows)
+        except psycopg.Error as error:
+            if self._connection is not None:
+                self._connection.close()
             self._metrics.database_up.set(0)
             self._say("PostgreSQL", f"PostgreSQL does not answer, the last release document stays in force: {error}")
             return
@@ -69,16 +67,14 @@ class ReleaseFollower:
         self.informed = True
         await self._take_all([Release.from_row(*row) for row in rows])
 
-    async def _hang_up(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-
-    async def _read_rows(self) -> list[tuple[str, int, dict[str, dict[str, str] | None]]]:
-        if self._connection is None:
-            await asyncio.to_thread(create_schema, self._database_url)
-            self._connection = await psycopg.AsyncConnection.connect(self._database_url, autocommit=True)
-        return await (await self._connection.execute(READ_ALL)).fetchall()
+    def _read_rows(self) -> list[tuple[str, int, dict[str, dict[str, str] | None]]]:
+        """Every release document. In a thread: psycopg's asynchronous connection can swallow the cancellation that ends a task."""
+        if self._connection is None or self._connection.closed:
+            create_schema(self._database_url)
+            self._connection = psycopg.connect(
+                self._database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, tcp_user_timeout=1000 * CONNECT_TIMEOUT_S
+            )
+        return self._connection.execute(READ_ALL).fetchall()
 
     async def _take_all(self, releases: list[Release]) -> None:
         for release in releases:

@@ -22,6 +22,8 @@ from roundtrip.serving.triton_client import CHANNEL_OPTIONS
 
 log = logging.getLogger(__name__)
 
+LAST_LOOK_S = 5.0
+"""Seconds that the background tasks have to end when they are cancelled: one that does not must not keep the log from going up."""
 LAST_UPLOAD_S = 10.0
 """Seconds that the last upload of the prediction log may take at shutdown; what is left goes up at the next start."""
 
@@ -63,7 +65,7 @@ class Parts:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks, timeout=LAST_LOOK_S)
             await self.channel.close()
             await self._ship_the_rest()
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import secrets
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class PredictionLog:
         self._storage_root = storage_root
         self._metrics = metrics
         self._open: dict[str, tuple[Path, int]] = {}
+        self._flushing, self._uploading = threading.Lock(), threading.Lock()
         for left in spool.glob("*/*.open"):
             _close(left)
 
@@ -49,19 +51,25 @@ class PredictionLog:
             log.exception("could not write to the spool %s: free its disk; these predictions are missing from the log", self._spool)
 
     def flush(self) -> None:
-        """Force what was written down to the disk; may run in another thread as long as no segment is closed meanwhile."""
-        for _, descriptor in list(self._open.values()):
-            os.fsync(descriptor)
+        """Force what was written down to the disk; may run in another thread."""
+        with self._flushing:
+            for _, descriptor in list(self._open.values()):
+                os.fsync(descriptor)
 
     def close_segments(self) -> None:
         """Close the open segments, so that they can be uploaded; the next append opens new ones."""
-        while self._open:
-            _, (path, descriptor) = self._open.popitem()
-            os.close(descriptor)
-            _close(path)
+        with self._flushing:
+            while self._open:
+                _, (path, descriptor) = self._open.popitem()
+                os.close(descriptor)
+                _close(path)
 
     def upload(self) -> None:
         """Upload every closed segment and remove it here. One that can't be uploaded stays for the next time."""
+        with self._uploading:
+            self._upload_closed()
+
+    def _upload_closed(self) -> None:
         waiting = sorted(self._spool.glob("*/*.jsonl"))
         for place, path in enumerate(waiting):
             self._metrics.log_waiting.set(len(waiting) - place)
