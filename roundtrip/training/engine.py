@@ -17,6 +17,8 @@ from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.ranks import world_size
 
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")  # read when deepspeed is imported
+# Before its first step DeepSpeed imports Muon, which calls torch.compile, which imports the whole of Inductor: 2 CPU s a rank for nothing.
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 import deepspeed
 
