@@ -27,8 +27,13 @@ def status_of(method: str, url: str) -> int:
         return error.code
 
 
+def services_of(stack: Stack) -> set[int]:
+    return {pid for process in recorded_processes(stack) for pid in descendants(process.pid)}
+
+
 def processes_of(stack: Stack) -> set[int]:
-    return {p.pid for p in marked(stack.home)} | {pid for p in recorded_processes(stack) for pid in descendants(p.pid)}
+    """Those of the services and of the jobs that run just now."""
+    return services_of(stack) | {process.pid for process in marked(stack.home)}
 
 
 def secrets_in(content: bytes, stack: Stack) -> list[str]:
@@ -56,8 +61,8 @@ def test_files_with_a_secret_are_readable_by_their_owner_only(stack: Stack) -> N
     assert (stack.home / "secrets").stat().st_mode & 0o077 == 0
 
 
-def test_every_port_is_open_to_this_machine_only(stack: Stack) -> None:
-    own = {str(link) for pid in processes_of(stack) for link in sockets_of(pid)}
+def test_every_service_is_open_to_this_machine_only(stack: Stack) -> None:
+    own = {str(link) for pid in services_of(stack) for link in sockets_of(pid)}
     lines = [line.split() for table in ("tcp", "tcp6") for line in Path("/proc/net", table).read_text().splitlines()[1:]]
     listening = [line[1] for line in lines if line[3] == LISTENING and f"socket:[{line[9]}]" in own]
     assert len(listening) >= len(stack.ports)
