@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -212,7 +212,7 @@ def _champion() -> str:
 
 
 @contextmanager
-def _running(argv: Sequence[str], environment: dict[str, str]) -> Iterator[None]:
+def _running(argv: Sequence[str], environment: Mapping[str, str]) -> Iterator[None]:
     """A process in a session of its own, ended with all that it started."""
     process = subprocess.Popen(argv, cwd=REPOSITORY, env=environment, start_new_session=True)
     try:

@@ -24,6 +24,13 @@ Errors are problem details (RFC 9457). The v2 routes speak KServe's inference pr
 """
 
 
+TAGS = [
+    {"name": "predict", "description": "One route for each use case that has a live version, in its own terms"},
+    {"name": "v2", "description": "KServe's inference protocol"},
+    {"name": "health", "description": "Probes and metrics"},
+]
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application. Raises SettingMissing at its start when an address or a key is not set."""
     metrics = Metrics()
@@ -34,7 +41,9 @@ def create_app(settings: Settings) -> FastAPI:
         async with app.state.parts.running():
             yield
 
-    app = FastAPIOffline(title="Roundtrip gateway", version="1", description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPIOffline(
+        title="Roundtrip gateway", version="1", description=DESCRIPTION, openapi_tags=TAGS, lifespan=lifespan, redoc_url=None
+    )
     app.include_router(guarded)
     app.include_router(probes)
     for kind in (Problem, HTTPException, Exception):

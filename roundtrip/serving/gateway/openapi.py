@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from roundtrip.serving.gateway.live_model import LiveModel
 from roundtrip.serving.gateway.problems import TITLES
+from roundtrip.serving.gateway.v2_protocol import InferRequest
 
 Document = dict[str, object]
 
@@ -17,13 +18,12 @@ PREDICT_PROBLEMS = (400, 401, 413, 422, 503)
 
 def openapi_document(app: FastAPI, models: dict[str, LiveModel]) -> Document:
     """The document as of now: it changes when a use case goes live or its contract changes, so it is never cached."""
-    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags)
     paths, schemas = document["paths"], document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(_definitions(InferRequest))
+    paths["/v2/models/{use_case}/infer"]["post"]["requestBody"] = {"required": True, "content": _json(_reference(InferRequest))}
     for name, model in sorted(models.items()):
-        _, defined = models_json_schema(
-            [(model.request, "validation"), (model.response, "serialization")], ref_template="#/components/schemas/{model}"
-        )
-        schemas.update(defined["$defs"])
+        schemas.update(_definitions(model.request, model.response))
         paths[f"/v1/models/{name}:predict"] = {"post": _predict_operation(name, model)}
     return document
 
@@ -47,6 +47,15 @@ def _predict_operation(name: str, model: LiveModel) -> Document:
             **{str(status): {"description": TITLES[status], "content": problem} for status in PREDICT_PROBLEMS},
         },
     }
+
+
+def _definitions(*models: type[BaseModel]) -> Document:
+    _, defined = models_json_schema([(model, "validation") for model in models], ref_template="#/components/schemas/{model}")
+    return defined["$defs"]
+
+
+def _json(schema: dict[str, str]) -> Document:
+    return {"application/json": {"schema": schema}}
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:

@@ -133,6 +133,8 @@ def test_the_documentation_shows_each_field_with_unit_and_range_and_asks_for_the
     assert (field["unit"], field["minimum"], field["maximum"]) == ("min", -60, 1500)
     operation = document["paths"][PREDICT]["post"]
     assert list(operation["security"][0]) == list(document["components"]["securitySchemes"])
+    infer = document["paths"]["/v2/models/{use_case}/infer"]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    assert "inputs" in document["components"]["schemas"][infer.rpartition("/")[2]]["required"]
     page = offline_gateway.get("/docs").text
     assert "cdn." not in page
     assert offline_gateway.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
