@@ -21,6 +21,7 @@ from operators.arguments import command_line, receipt_parts
 from operators.detached_process import Attempt, attempt_named, submit
 from operators.job_environment import job_environment
 from operators.links import RECEIPT_LINKS
+from operators.receipt_summary import links_of, summary_of
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import AnswerIsNo, BadRequest
 from roundtrip.contracts.names import checked_name, folder_name
@@ -128,7 +129,8 @@ class Job(ResumableJobMixin, BaseOperator):
     def _hand_over(self, context: Context) -> Figure:
         folder = self._run_folder(context)
         receipts = [folder.receipt(self.job, part) for part in receipt_parts(self._arguments())]
-        summary = self._summary(receipts, folder)
+        summary = summary_of(receipts, folder)
+        self.receipt_links = links_of(receipts, folder)
         self._emit(context)
         if not self.hands_over:
             return summary
@@ -141,34 +143,22 @@ class Job(ResumableJobMixin, BaseOperator):
             for outlet in self.outlets:
                 context["outlet_events"][outlet].add_partitions(self.partition)
 
-    def _summary(self, receipts: Sequence[Receipt], folder: RunFolder) -> dict[str, Figure]:
-        """The receipts' addresses and single figures, and on the way their links."""
-        summary: dict[str, Figure] = {}
-        for receipt in receipts:
-            uri = folder.receipt_uri(receipt.job, receipt.part)
-            prefix = f"{receipt.part.partition('.')[0]}." if len(receipts) > 1 else ""
-            summary[f"{prefix}receipt"] = uri
-            summary |= {f"{prefix}{name}": value for name, value in receipt.figures.items() if not isinstance(value, list | dict)}
-            self.receipt_links = {"Receipt": uri} | self.receipt_links | receipt.links
-        return summary
-
     def _failure(self, exit_code: int | None, context: Context) -> AirflowException:
-        """The exception for a job that is not done, with its receipt's reason."""
+        """The exception for a job that is not done, with its receipts' reasons."""
         folder = self._run_folder(context)
-        receipts = [
-            receipt for part in receipt_parts(self._arguments()) if (receipt := self._left(folder, part)) and receipt.answer != "done"
-        ]
-        summary = self._summary(receipts, folder)
-        reason = "; ".join(receipt.reason for receipt in receipts) or "it left no receipt, see the log above"
-        code = max((receipt.exit_code for receipt in receipts), default=exit_code)
+        left = [receipt for part in receipt_parts(self._arguments()) if (receipt := self._left(folder, part))]
+        undone = [receipt for receipt in left if receipt.answer != "done"]
+        self.receipt_links = links_of([*undone, *left], folder)
+        reason = "; ".join(receipt.reason for receipt in undone) or "it left no receipt, see the log above"
+        code = max((receipt.exit_code for receipt in undone), default=exit_code)
         if code == AnswerIsNo.exit_code:
-            context["ti"].xcom_push(key="return_value", value=summary | {"answer": "no", "reason": reason})
+            context["ti"].xcom_push(key="return_value", value=summary_of(undone, folder) | {"answer": "no", "reason": reason})
             return AirflowSkipException(reason)
         if code == BadRequest.exit_code:
             return AirflowFailException(reason)
-        return AirflowException(
-            f"{self.job} was lost: its processes were killed" if exit_code is None else f"{self.job} ended with {code}: {reason}"
-        )
+        if exit_code is None:
+            return AirflowException(f"{self.job} was lost: its processes were killed")
+        return AirflowException(f"{self.job} ended with {code}: {reason}")
 
     def _left(self, folder: RunFolder, part: str) -> Receipt | None:
         """The receipt of this attempt, not one that an earlier attempt left."""
