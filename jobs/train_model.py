@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
-from roundtrip.training.ranks import become_torchrun, rank, started_by_torchrun
+from roundtrip.training.ranks import become_torchrun, end_with_torchrun, rank, started_by_torchrun
 from roundtrip.training.run_rank import follow, lead
 from use_cases import use_case_named
 
@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
     if not started_by_torchrun():
         become_torchrun("jobs.train_model", arguments, ranks=request.ranks or use_case.recipe.ranks)
+    end_with_torchrun()
     if rank() > 0:
         follow(use_case, folder)
         return

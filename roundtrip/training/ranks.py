@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Sequence
+
+_PR_SET_PDEATHSIG = 1
 
 
 def started_by_torchrun() -> bool:
@@ -20,6 +24,19 @@ def rank() -> int:
 def world_size() -> int:
     """Ranks of this run."""
     return int(os.environ["WORLD_SIZE"])
+
+
+def end_with_torchrun() -> None:
+    """Have the kernel kill this rank when torchrun is gone, however it went (prctl(2), PR_SET_PDEATHSIG).
+
+    torchrun starts each rank in a session of its own: a kill -9 of torchrun, or of its process group, would leave ranks training
+    beside those of the next attempt, into the same checkpoints.
+    """
+    parent = os.getppid()
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:  # it went before the kernel knew
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int) -> None:

@@ -1,24 +1,31 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from jobs.train_model import main
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.training.training_record import TrainingRecord, fingerprint, publish_model
 from use_cases import use_case_named
 
+REPOSITORY = Path(__file__).parents[2]
 FLIGHTS = use_case_named("flight_eta")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """A run folder with a snapshot, and this process as rank 0 of 2."""
-    for variable, value in {"TORCHELASTIC_RUN_ID": "test", "RANK": "0", "WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(variable, value)
+def folder(tmp_path: Path) -> RunFolder:
+    """A run folder with a snapshot."""
     run_folder = RunFolder(f"file://{tmp_path}")
     storage.write_bytes(run_folder.file("snapshot.json"), b'{"features_version": 3}')
     return run_folder
+
+
+def run_as_rank_0_of_2(folder: RunFolder) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"TORCHELASTIC_RUN_ID": "test", "RANK": "0", "WORLD_SIZE": "2"}
+    command = [sys.executable, "-m", "jobs.train_model", "--use-case", "flight_eta", "--run-dir", folder.uri]
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
 
 def record_of(folder: RunFolder, *, ranks: int) -> TrainingRecord:
@@ -40,7 +47,7 @@ def test_a_finished_training_returns_at_once_with_the_same_figures(folder: RunFo
     (tmp_path / "built").mkdir()
     record = record_of(folder, ranks=2)
     publish_model(tmp_path / "built", record, folder)
-    main(["--use-case", "flight_eta", "--run-dir", folder.uri])
+    assert run_as_rank_0_of_2(folder).returncode == 0
     receipt = folder.receipt("train_model")
     assert receipt.figures == record.figures()
     assert receipt.inputs == record.tables
@@ -57,9 +64,8 @@ def test_other_rows_ranks_or_run_make_another_training(folder: RunFolder, tmp_pa
     assert len(prints) == 4
 
 
-def test_without_a_snapshot_the_job_to_run_is_named(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_snapshot_the_job_to_run_is_named(folder: RunFolder) -> None:
     storage.delete(folder.file("snapshot.json"))
-    with pytest.raises(SystemExit) as ended:
-        main(["--use-case", "flight_eta", "--run-dir", folder.uri])
-    assert ended.value.code == 20
-    assert "python -m jobs.snapshot_dataset" in capsys.readouterr().err
+    ended = run_as_rank_0_of_2(folder)
+    assert ended.returncode == 20
+    assert "python -m jobs.snapshot_dataset" in ended.stderr
