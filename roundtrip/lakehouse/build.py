@@ -31,9 +31,9 @@ from roundtrip.lakehouse.tables import PARTITION_COLUMN
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a partition, good and broken together, computed once; and where they came from."""
+    """Rows of a partition, good and broken together, with what each breaks; and where they came from."""
 
-    frame: DataFrame
+    judged: DataFrame
     came_from: str
     inputs: list[TableVersion]
     missing: list[str]
@@ -59,19 +59,19 @@ def build_table(spark: SparkSession, use_case: UseCase, table: str, partition: s
     checked_partition(partition)
     name_the_partition(spark, partition)
     rows = _landed_rows(spark, use_case, definition, partition) if definition.source else _queried_rows(spark, definition, partition)
-    counts = _count(rows.frame)
+    counts = _count(rows.judged)
     receipt.inputs = rows.inputs
     receipt.figures |= {"rows_read": sum(read.rows for read in rows.inputs) or counts.total, "rows_quarantined": counts.broken}
     if rows.missing:
         receipt.figures["history_missing"] = list(rows.missing)
     transaction = f"{folder.uri} {table}"
-    broken = rows.frame.where(sf.col(REASON).isNotNull())
+    broken = rows.judged.where(sf.col(REASON).isNotNull())
     kept = quarantine(
         spark, broken, definition, count=counts.broken, came_from=rows.came_from, partition=partition, transaction=transaction
     )  # fmt: skip
     receipt.outputs = [kept] if kept else []
     _refuse_too_many(counts, use_case, definition, partition, rows.came_from)
-    good = rows.frame.where(sf.col(REASON).isNull()).select(*(column.name for column in definition.columns), PARTITION_COLUMN)
+    good = _good_rows(rows.judged, counts, definition)
     results = audit(good, definition.checks, name=f"{table} {partition}")
     page = folder.file("checks", f"{table}.{partition}.html")
     storage.write_bytes(page, checks_page(definition, partition, results, counts.total, counts.broken).encode())
@@ -94,15 +94,21 @@ def _landed_rows(spark: SparkSession, use_case: UseCase, definition: TableDefini
         )
     uri = source_uri(use_case.name, feeds[0], partition, definition.source)
     check_header(uri, definition)
-    rows = typed_rows(numbered_lines(spark, uri), definition, partition)
-    return Rows(rows.localCheckpoint(), uri, [], [])
+    # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
+    rows = typed_rows(numbered_lines(spark, uri), definition, partition).localCheckpoint()
+    return Rows(rows, uri, [], [])
 
 
 def _queried_rows(spark: SparkSession, definition: TableDefinition, partition: str) -> Rows:
     inputs = show_inputs(spark, definition, partition)
-    # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for files that landed again
-    rows = judged_rows(run_query(spark, definition), definition).localCheckpoint()
+    rows = judged_rows(run_query(spark, definition).localCheckpoint(), definition)
     return Rows(rows, f"sql/{definition.use_case_name}/{definition.name}/query.sql", inputs.versions, inputs.missing)
+
+
+def _good_rows(judged: DataFrame, counts: RowCounts, definition: TableDefinition) -> DataFrame:
+    """The table's rows. Nothing is filtered when nothing is broken: the rules need not be computed again for every pass."""
+    kept = judged.where(sf.col(REASON).isNull()) if counts.broken else judged
+    return kept.select(*(column.name for column in definition.columns), PARTITION_COLUMN)
 
 
 def _count(frame: DataFrame) -> RowCounts:

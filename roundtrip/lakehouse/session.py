@@ -13,7 +13,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from roundtrip.contracts.errors import ServiceUnavailable
 from roundtrip.contracts.settings import settings
 
-_GONE = ("UNAVAILABLE", "SESSION_NOT_FOUND", "NO_ACTIVE_SESSION", "SESSION_CLOSED", "SESSION_CHANGED")
+_GONE = ("UNAVAILABLE", "stopped SparkContext", "SESSION_NOT_FOUND", "NO_ACTIVE_SESSION", "SESSION_CLOSED", "SESSION_CHANGED")
 """What an error says when the server is away, or is back and has forgotten the session (tried with 4.2.0)."""
 
 
@@ -31,6 +31,7 @@ def spark_session() -> Iterator[SparkSession]:
     try:
         with outages_named():
             session.conf.set("spark.sql.session.timeZone", "UTC")
+            session.conf.set("spark.sql.connect.serverStacktrace.enabled", "false")
             yield session
     finally:
         session.stop()
