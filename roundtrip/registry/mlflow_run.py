@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
@@ -28,7 +28,7 @@ RUN_FOLDER_TAG = "roundtrip.run_folder"
 
 
 class MlflowRun:
-    """One run, open until `finish`."""
+    """One run. As a context manager it closes the run in the end."""
 
     def __init__(self, run: Run) -> None:
         self.run_id: str = run.info.run_id
@@ -51,7 +51,7 @@ class MlflowRun:
             "mlflow.note.content": f"{use_case.title}: {use_case.description.strip()}\n\nRun folder: `{run_folder}`",
         }
         run = client().create_run(experiment, tags=tags, run_name=run_folder.rstrip("/").rsplit("/", 1)[-1])
-        parameters = asdict(use_case.recipe) | {"ranks": ranks, "train_and_held_out_rows": max((table.rows for table in tables), default=0)}
+        parameters = asdict(use_case.recipe) | {"ranks": ranks, "snapshot_rows": max((table.rows for table in tables), default=0)}
         client().log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
         client().log_inputs(run.info.run_id, datasets=[_dataset(table) for table in tables])
         return cls(run)
@@ -62,8 +62,12 @@ class MlflowRun:
         names = ("loss", "held_out_mae", "learning_rate", "samples_per_second")
         log_metrics(self.run_id, {name: getattr(epoch, name) for name in names}, step=epoch.number)
 
-    def finish(self) -> None:
-        client().set_terminated(self.run_id)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Finished, or failed by an error. A killed training leaves its run open: the one that resumes it goes on there."""
+        client().set_terminated(self.run_id, status="FAILED" if error else "FINISHED")
 
 
 def client() -> MlflowClient:

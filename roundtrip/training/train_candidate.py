@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.snapshot import Snapshot, load_rows
@@ -29,29 +30,32 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     rows = load_rows(use_case, snapshot)
     data = training_data(use_case, rows.train, rows.held_out)
     tables = _pinned_tables(use_case, snapshot)
-    run = MlflowRun.open(use_case, run_folder=folder.uri, fingerprint=fingerprint, tables=tables, ranks=world_size())
-    connect_ranks()
     checkpoints = Checkpoints(checkpoint_folder(fingerprint))
-    network, last = _train(use_case, _shared(data), checkpoints, run)
-    record = TrainingRecord(
-        fingerprint=fingerprint,
-        epochs=last.number,
-        train_rows=len(data.train),
-        samples_per_second=int(last.samples_per_second),
-        final_loss=last.loss,
-        held_out_mae=last.held_out_mae,
-        ranks=world_size(),
-        mlflow_run_id=run.run_id,
-        mlflow_run_url=run.url,
-        tables=tables,
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        network.save(Path(scratch))
-        (Path(scratch) / CONTRACT_FILE).write_bytes(data.contract.to_json())
-        publish_model(Path(scratch), record, folder)
-    run.finish()
+    with MlflowRun.open(use_case, run_folder=folder.uri, fingerprint=fingerprint, tables=tables, ranks=world_size()) as run:
+        connect_ranks()
+        network, last = _train(use_case, _shared(data), checkpoints, run)
+        record = TrainingRecord(
+            fingerprint=fingerprint,
+            epochs=last.number,
+            train_rows=len(data.train),
+            samples_per_second=int(last.samples_per_second),
+            final_loss=last.loss,
+            held_out_mae=last.held_out_mae,
+            ranks=world_size(),
+            mlflow_run_id=run.run_id,
+            mlflow_run_url=run.url,
+            tables=tables,
+        )
+        _publish(network, data.contract, record, folder)
     checkpoints.discard()
     return record
+
+
+def _publish(network: Network, contract: ModelContract, record: TrainingRecord, folder: RunFolder) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        network.save(Path(scratch))
+        (Path(scratch) / CONTRACT_FILE).write_bytes(contract.to_json())
+        publish_model(Path(scratch), record, folder)
 
 
 def _pinned_tables(use_case: UseCase, snapshot: Snapshot) -> list[TableVersion]:

@@ -9,13 +9,13 @@ import mlflow
 import numpy as np
 import pytest
 import torch
-from roundtrip.lakehouse.snapshot import Snapshot
 
 from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.quality import Evaluation, Quality
+from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_registry import CANDIDATE, CHAMPION, register, set_alias
 from roundtrip.registry.mlflow_run import MlflowRun, client
 from roundtrip.training.fit_inputs import fit_inputs
@@ -48,9 +48,8 @@ def open_run(use_case: UseCase, fingerprint: str) -> MlflowRun:
 
 def trained(use_case: UseCase, folder: RunFolder, fingerprint: str) -> Network:
     """A run folder as a training leaves it."""
-    run = open_run(use_case, fingerprint)
-    run.record(Epoch(number=1, of=1, loss=1.5, held_out_mae=9.5, learning_rate=1e-3, samples_per_second=7e4))
-    run.finish()
+    with open_run(use_case, fingerprint) as run:
+        run.record(Epoch(number=1, of=1, loss=1.5, held_out_mae=9.5, learning_rate=1e-3, samples_per_second=7e4))
     data = training_data(use_case, tiny_rows(), tiny_rows(50))
     network = Network(NetworkShape.of(data.contract, use_case.recipe)).eval()
     fit_inputs(network, data)
@@ -102,7 +101,10 @@ def test_a_resumed_training_goes_on_in_its_run_and_another_one_gets_another(use_
     first, resumed, other = (open_run(use_case, letter * 64) for letter in "aab")
     assert resumed.run_id == first.run_id
     assert other.run_id != first.run_id
+    with pytest.raises(ZeroDivisionError), resumed:
+        _ = 1 / 0
     run = client().get_run(first.run_id)
+    assert run.info.status == "FAILED"
     assert run.data.params["ranks"] == "2"
     assert run.inputs is not None
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["features"]
