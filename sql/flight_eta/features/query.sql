@@ -1,23 +1,32 @@
 -- One row a flight that pushed back, with what was known at that minute.
--- Push-backs and arrivals share one time line, and every window on it ends at the current row, so it sees only what lies
--- behind. Facts that a kind of moment does not bring are NULL: aggregates pass over them.
-WITH push_backs AS (
+-- Push-backs and arrivals become moments on one time line, and every window on it ends at the current row, so it sees only
+-- what lies behind. What a flight's arrival tells is there at the moment of the arrival only (NULL at its push-back), and
+-- aggregates pass over NULL.
+WITH flights AS (
     SELECT
         *,
-        to_date(pushed_back_at) AS day
+        to_timestamp(concat(session.this_partition, '-01')) AS month_start,
+        arrival_delay_minutes - departure_delay_minutes AS gain_minutes,
+        timestampdiff(MINUTE, pushed_back_at, arrived_at) - air_time_minutes AS ground_minutes
     FROM clean_flights
     WHERE pushed_back_at IS NOT NULL
 ),
 
-arrivals AS (
+moments AS (
     SELECT
-        *,
-        to_date(arrived_at) AS day,
-        arrival_delay_minutes - departure_delay_minutes AS gain_minutes,
-        timestampdiff(MINUTE, pushed_back_at, arrived_at) - air_time_minutes AS ground_minutes
-    FROM clean_flights
-    -- the longest look back: 28 days before the day (UTC) of an arrival of the last 24 hours
-    WHERE arrived_at >= to_timestamp(concat(session.this_partition, '-01')) - INTERVAL 30 DAYS
+        flights.*,
+        kind,
+        moment,
+        to_date(moment) AS day,
+        CASE WHEN kind = 'arrival' THEN scheduled_minutes END AS arrived_scheduled_minutes,
+        CASE WHEN kind = 'arrival' THEN air_time_minutes END AS arrived_air_time_minutes,
+        CASE WHEN kind = 'arrival' THEN ground_minutes END AS arrived_ground_minutes,
+        CASE WHEN kind = 'arrival' THEN gain_minutes END AS arrived_gain_minutes,
+        CASE WHEN kind = 'push_back' THEN departure_delay_minutes END AS left_delay_minutes
+    FROM flights
+    LATERAL VIEW explode(map('push_back', pushed_back_at, 'arrival', arrived_at)) AS kind, moment
+    -- the longest look back: 28 days before the day (UTC) of an arrival in the 24 h before the month
+    WHERE moment >= month_start - INTERVAL 30 DAYS
 ),
 
 -- a route's arrivals day by day: its usual changes slowly, and days are a hundred times fewer than minutes
@@ -26,22 +35,15 @@ route_days AS (
         origin,
         destination,
         day,
-        sum(scheduled_minutes) AS scheduled_sum,
-        count(scheduled_minutes) AS scheduled_count,
-        sum(air_time_minutes) AS air_time_sum,
-        count(air_time_minutes) AS air_time_count,
-        sum(ground_minutes) AS ground_sum,
-        count(ground_minutes) AS ground_count,
-        sum(gain_minutes) AS gain_sum,
-        count(gain_minutes) AS gain_count
-    FROM (
-        SELECT origin, destination, day, scheduled_minutes, air_time_minutes, ground_minutes, gain_minutes
-        FROM arrivals
-        UNION ALL
-        -- a day of push-backs needs its usual too
-        SELECT DISTINCT origin, destination, day, NULL, NULL, NULL, NULL
-        FROM push_backs
-    )
+        sum(arrived_scheduled_minutes) AS scheduled_sum,
+        count(arrived_scheduled_minutes) AS scheduled_count,
+        sum(arrived_air_time_minutes) AS air_time_sum,
+        count(arrived_air_time_minutes) AS air_time_count,
+        sum(arrived_ground_minutes) AS ground_sum,
+        count(arrived_ground_minutes) AS ground_count,
+        sum(arrived_gain_minutes) AS gain_sum,
+        count(arrived_gain_minutes) AS gain_count
+    FROM moments
     GROUP BY origin, destination, day
 ),
 
@@ -50,10 +52,10 @@ usual AS (
         origin,
         destination,
         day,
-        sum(scheduled_sum) OVER days_before / nullif(sum(scheduled_count) OVER days_before, 0) AS scheduled_minutes,
-        sum(air_time_sum) OVER days_before / nullif(sum(air_time_count) OVER days_before, 0) AS air_time_minutes,
-        sum(ground_sum) OVER days_before / nullif(sum(ground_count) OVER days_before, 0) AS ground_minutes,
-        sum(gain_sum) OVER days_before / nullif(sum(gain_count) OVER days_before, 0) AS gain_minutes
+        sum(scheduled_sum) OVER days_before / nullif(sum(scheduled_count) OVER days_before, 0) AS usual_scheduled_minutes,
+        sum(air_time_sum) OVER days_before / nullif(sum(air_time_count) OVER days_before, 0) AS usual_air_time_minutes,
+        sum(ground_sum) OVER days_before / nullif(sum(ground_count) OVER days_before, 0) AS usual_ground_minutes,
+        sum(gain_sum) OVER days_before / nullif(sum(gain_count) OVER days_before, 0) AS usual_gain_minutes
     FROM route_days
     WINDOW
         days_before AS (
@@ -62,45 +64,28 @@ usual AS (
         )
 ),
 
-moments AS (
+of_the_flight_number AS (
     SELECT
-        pushed_back_at AS moment,
-        flight_id,
-        origin,
-        destination,
-        carrier,
-        flight_number,
-        departure_delay_minutes,
-        CAST(NULL AS INT) AS gain_minutes,
-        CAST(NULL AS DOUBLE) AS air_time_against_usual,
-        CAST(NULL AS DOUBLE) AS ground_against_usual
-    FROM push_backs
-    -- the longest look back at push-backs is 1 h
-    WHERE pushed_back_at >= to_timestamp(concat(session.this_partition, '-01')) - INTERVAL 1 DAY
-    UNION ALL
-    SELECT
-        arrivals.arrived_at,
-        NULL,
-        arrivals.origin,
-        arrivals.destination,
-        arrivals.carrier,
-        arrivals.flight_number,
-        NULL,
-        arrivals.gain_minutes,
-        arrivals.air_time_minutes - usual.air_time_minutes,
-        arrivals.ground_minutes - usual.ground_minutes
-    FROM arrivals
-    LEFT JOIN usual USING (origin, destination, day)
+        *,
+        avg(arrived_gain_minutes) OVER last_28d AS flight_gain_28d_minutes
+    FROM moments
+    INNER JOIN usual USING (origin, destination, day)
+    -- push-backs of the month before count for its last hour only
+    WHERE kind = 'arrival' OR moment >= month_start - INTERVAL 1 DAY
+    WINDOW
+        last_28d AS (PARTITION BY carrier, flight_number ORDER BY moment RANGE BETWEEN INTERVAL 28 DAYS PRECEDING AND CURRENT ROW)
 ),
 
 at_the_destination AS (
     SELECT
         *,
-        avg(gain_minutes) OVER last_3h AS destination_gain_3h_minutes,
-        avg(gain_minutes) OVER last_6h AS destination_gain_6h_minutes,
-        avg(gain_minutes) OVER last_24h AS destination_gain_24h_minutes,
-        avg(air_time_against_usual) OVER last_12h AS destination_air_time_12h_minutes
-    FROM moments
+        avg(arrived_gain_minutes) OVER last_3h AS destination_gain_3h_minutes,
+        avg(arrived_gain_minutes) OVER last_6h AS destination_gain_6h_minutes,
+        avg(arrived_gain_minutes) OVER last_24h AS destination_gain_24h_minutes,
+        avg(arrived_air_time_minutes - usual_air_time_minutes) OVER last_12h AS destination_air_time_12h_minutes
+    FROM of_the_flight_number
+    -- from here on the longest look back is 24 h
+    WHERE moment >= month_start - INTERVAL 1 DAY
     WINDOW
         last_3h AS (PARTITION BY destination ORDER BY moment RANGE BETWEEN INTERVAL 3 HOURS PRECEDING AND CURRENT ROW),
         last_6h AS (PARTITION BY destination ORDER BY moment RANGE BETWEEN INTERVAL 6 HOURS PRECEDING AND CURRENT ROW),
@@ -108,21 +93,12 @@ at_the_destination AS (
         last_24h AS (PARTITION BY destination ORDER BY moment RANGE BETWEEN INTERVAL 24 HOURS PRECEDING AND CURRENT ROW)
 ),
 
-of_the_flight_number AS (
-    SELECT
-        *,
-        avg(gain_minutes) OVER last_28d AS flight_gain_28d_minutes
-    FROM at_the_destination
-    WINDOW
-        last_28d AS (PARTITION BY carrier, flight_number ORDER BY moment RANGE BETWEEN INTERVAL 28 DAYS PRECEDING AND CURRENT ROW)
-),
-
 at_the_origin AS (
     SELECT
         *,
-        avg(ground_against_usual) OVER last_1h AS origin_ground_1h_minutes,
-        avg(departure_delay_minutes) OVER last_1h AS origin_departure_delay_1h_minutes
-    FROM of_the_flight_number
+        avg(arrived_ground_minutes - usual_ground_minutes) OVER last_1h AS origin_ground_1h_minutes,
+        avg(left_delay_minutes) OVER last_1h AS origin_departure_delay_1h_minutes
+    FROM at_the_destination
     WINDOW last_1h AS (PARTITION BY origin ORDER BY moment RANGE BETWEEN INTERVAL 1 HOUR PRECEDING AND CURRENT ROW)
 ),
 
@@ -142,21 +118,21 @@ weather AS (
 )
 
 SELECT
-    flights.flight_id,
-    flights.event_month,
-    flights.pushed_back_at,
-    flights.carrier,
-    flights.origin,
-    flights.destination,
+    known.flight_id,
+    known.event_month,
+    known.pushed_back_at,
+    known.carrier,
+    known.origin,
+    known.destination,
     planes.manufacturer,
-    CAST(flights.departure_delay_minutes AS DOUBLE) AS departure_delay_minutes,
-    flights.scheduled_departure_hour,
-    CAST(flights.day_of_week AS DOUBLE) AS day_of_week,
-    CAST(flights.distance_miles AS DOUBLE) AS distance_miles,
-    CAST(flights.scheduled_minutes AS DOUBLE) AS scheduled_minutes,
-    -- rounded, because the order of a floating point sum may differ from run to run in the last digit
-    round(flights.scheduled_minutes - usual.scheduled_minutes, 3) AS schedule_padding_minutes,
-    round(usual.gain_minutes, 3) AS route_gain_28d_minutes,
+    CAST(known.departure_delay_minutes AS DOUBLE) AS departure_delay_minutes,
+    known.scheduled_departure_hour,
+    CAST(known.day_of_week AS DOUBLE) AS day_of_week,
+    CAST(known.distance_miles AS DOUBLE) AS distance_miles,
+    CAST(known.scheduled_minutes AS DOUBLE) AS scheduled_minutes,
+    -- rounded, because the order of a floating point sum, and with it the last digit, may differ from run to run
+    round(known.scheduled_minutes - known.usual_scheduled_minutes, 3) AS schedule_padding_minutes,
+    round(known.usual_gain_minutes, 3) AS route_gain_28d_minutes,
     round(known.destination_gain_3h_minutes, 3) AS destination_gain_3h_minutes,
     round(known.destination_gain_6h_minutes, 3) AS destination_gain_6h_minutes,
     round(known.destination_gain_24h_minutes, 3) AS destination_gain_24h_minutes,
@@ -169,9 +145,7 @@ SELECT
     weather.pressure_hpa,
     weather.visibility_miles,
     weather.temperature_f
-FROM push_backs AS flights
-INNER JOIN at_the_origin AS known ON flights.flight_id = known.flight_id
-LEFT JOIN usual ON flights.origin = usual.origin AND flights.destination = usual.destination AND flights.day = usual.day
-LEFT JOIN weather ON flights.origin = weather.origin AND date_trunc('HOUR', flights.pushed_back_at) = weather.hour
-LEFT JOIN raw_planes AS planes ON flights.tail_number = planes.tailnum
-WHERE flights.event_month = session.this_partition
+FROM at_the_origin AS known
+LEFT JOIN weather ON known.origin = weather.origin AND date_trunc('HOUR', known.pushed_back_at) = weather.hour
+LEFT JOIN raw_planes AS planes ON known.tail_number = planes.tailnum
+WHERE known.kind = 'push_back' AND known.event_month = session.this_partition
