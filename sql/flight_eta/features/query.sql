@@ -17,6 +17,8 @@ moments AS (
         flights.*,
         kind,
         moment,
+        -- whole minutes since 1970: as a number, the bound of a window costs no calendar arithmetic for every row
+        unix_timestamp(moment) DIV 60 AS minute,
         to_date(moment) AS day,
         CASE WHEN kind = 'arrival' THEN scheduled_minutes END AS arrived_scheduled_minutes,
         CASE WHEN kind = 'arrival' THEN air_time_minutes END AS arrived_air_time_minutes,
@@ -73,7 +75,7 @@ of_the_flight_number AS (
     -- push-backs of the month before count for its last hour only
     WHERE kind = 'arrival' OR moment >= month_start - INTERVAL 1 DAY
     WINDOW
-        last_28d AS (PARTITION BY carrier, flight_number ORDER BY moment RANGE BETWEEN INTERVAL 28 DAYS PRECEDING AND CURRENT ROW)
+        last_28d AS (PARTITION BY carrier, flight_number ORDER BY minute RANGE BETWEEN 28 * 24 * 60 PRECEDING AND CURRENT ROW)
 ),
 
 at_the_destination AS (
@@ -87,10 +89,10 @@ at_the_destination AS (
     -- from here on the longest look back is 24 h
     WHERE moment >= month_start - INTERVAL 1 DAY
     WINDOW
-        last_3h AS (PARTITION BY destination ORDER BY moment RANGE BETWEEN INTERVAL 3 HOURS PRECEDING AND CURRENT ROW),
-        last_6h AS (PARTITION BY destination ORDER BY moment RANGE BETWEEN INTERVAL 6 HOURS PRECEDING AND CURRENT ROW),
-        last_12h AS (PARTITION BY destination ORDER BY moment RANGE BETWEEN INTERVAL 12 HOURS PRECEDING AND CURRENT ROW),
-        last_24h AS (PARTITION BY destination ORDER BY moment RANGE BETWEEN INTERVAL 24 HOURS PRECEDING AND CURRENT ROW)
+        last_3h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 3 * 60 PRECEDING AND CURRENT ROW),
+        last_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 6 * 60 PRECEDING AND CURRENT ROW),
+        last_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 12 * 60 PRECEDING AND CURRENT ROW),
+        last_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 24 * 60 PRECEDING AND CURRENT ROW)
 ),
 
 at_the_origin AS (
@@ -99,7 +101,7 @@ at_the_origin AS (
         avg(arrived_ground_minutes - usual_ground_minutes) OVER last_1h AS origin_ground_1h_minutes,
         avg(left_delay_minutes) OVER last_1h AS origin_departure_delay_1h_minutes
     FROM at_the_destination
-    WINDOW last_1h AS (PARTITION BY origin ORDER BY moment RANGE BETWEEN INTERVAL 1 HOUR PRECEDING AND CURRENT ROW)
+    WINDOW last_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 1 * 60 PRECEDING AND CURRENT ROW)
 ),
 
 -- what is known of the weather in an hour: of each value the newest report, bridging up to six that are missing
