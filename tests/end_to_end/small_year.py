@@ -1,13 +1,12 @@
-"""A small slice of the real flights whose outcomes turn over after the first month, so that the first model must decay.
+"""A slice of the real flights in whose second month everything arrives later, in a heat that the first month never saw.
 
-In the first month flights from EWR arrive SHIFT minutes later than they did and those from JFK as much earlier; in the second it is the
-other way round. A model can learn either from the origin, the baseline can learn neither.
+The first model has not seen the heat, so it must decay; a second one can learn the delay from the temperature, the baseline can't.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from roundtrip.contracts.settings import REPOSITORY
@@ -16,11 +15,12 @@ from use_cases.flight_eta.declaration import USE_CASE
 from use_cases.flight_eta.replay import month_files
 
 SOURCE_DATA = REPOSITORY / ".roundtrip" / "source_data"
-SHIFT = 40
-SHIFTS: Mapping[str, Mapping[str, int]] = {"2013-01": {"EWR": SHIFT, "JFK": -SHIFT}, "2013-02": {"EWR": -SHIFT, "JFK": SHIFT}}
-"""Month → origin → minutes added to the outcome."""
-PERCENT = {"2013-01": 25, "2013-02": 100}
-"""Month → percent of its flights: the second month must outweigh the first in what the second model learns."""
+PERCENT = 70
+"""Percent of a month's flights that land: with fewer the tables' checks rightly refuse the month as truncated."""
+WARMER_F, LATER_MINUTES = 50, 40
+"""What is added to the second month's temperatures (°F; January's end below 70) and to its outcomes."""
+TURNED = {"weather": ("temp", WARMER_F), "outcomes": ("arr_delay", LATER_MINUTES)}
+"""Source → its column, and what is added to each of its values."""
 KEY = ("year", "month", "day", "carrier", "flight", "origin")
 
 
@@ -36,33 +36,35 @@ class SmallYear:
     def land_month(self, feed: str, month: str) -> None:
         files: dict[str, Iterable[str]] = {**month_files(feed, month, self._source_data)}
         for source in files.keys() & {"flights", "outcomes"}:
-            files[source] = _slice(files[source], PERCENT[month])
-        if "outcomes" in files:
-            files["outcomes"] = _shift(files["outcomes"], SHIFTS[month])
+            files[source] = _slice(files[source])
+        if month in self.REPLAYED_MONTHS:
+            files |= {source: _add(files[source], *added) for source, added in TURNED.items() if source in files}
         landing.land(USE_CASE.name, USE_CASE.feed(feed), month, {source: "".join(lines).encode() for source, lines in files.items()})
 
     def landed_months(self, feed: str) -> set[str]:
         return landing.landed(USE_CASE.name, USE_CASE.feed(feed))
 
 
-def _slice(lines: Iterable[str], percent: int) -> Iterator[str]:
-    """The header and `percent` of the rows, chosen by the flight's key: the same flights in every file."""
+def _slice(lines: Iterable[str]) -> Iterator[str]:
+    """The header and PERCENT of the rows, chosen by the flight's key: the same flights in every file."""
     rows = iter(lines)
     header = next(rows)
     places = [header.strip().split(",").index(name) for name in KEY]
     yield header
     for line in rows:
         values = line.strip().split(",")
-        if zlib.crc32("/".join(values[place] for place in places).encode()) % 100 < percent:
+        if zlib.crc32("/".join(values[place] for place in places).encode()) % 100 < PERCENT:
             yield line
 
 
-def _shift(lines: Iterable[str], minutes: Mapping[str, int]) -> Iterator[str]:
+def _add(lines: Iterable[str], column: str, added: float) -> Iterator[str]:
+    """The lines with `added` added to each known value of the column."""
     rows = iter(lines)
     header = next(rows)
-    names = header.strip().split(",")
+    place = header.strip().split(",").index(column)
     yield header
     for line in rows:
-        row = dict(zip(names, line.strip().split(","), strict=True))
-        row["arr_delay"] = str(int(row["arr_delay"]) + minutes.get(row["origin"], 0))
-        yield ",".join(row.values()) + "\n"
+        values = line.strip().split(",")
+        if values[place] != "NA":
+            values[place] = f"{float(values[place]) + added:g}"
+        yield ",".join(values) + "\n"

@@ -18,6 +18,9 @@ SILENCE_S = 300.0
 STUCK_S = 3600.0
 """The same while a run is under way: longer than any single task of the demo takes."""
 
+NOT_OF_THE_LOOP = ("manual__", "backfill__", "scheduled__")
+"""How ids begin of runs that a person started and of the nightly housekeeping: the demo neither waits for nor retries them."""
+
 RunKey = tuple[str, str]
 
 
@@ -68,9 +71,9 @@ class Watch:
         return sorted(found, key=lambda run: run.run_after)
 
     def failed_runs(self) -> Iterator[DagRun]:
-        """Runs that failed and were not made good by a later one. Those that a person started by hand are that person's."""
+        """Runs of the loop that failed and were not made good by a later one."""
         for run in self.runs.values():
-            if run.state == "failed" and not run.dag_run_id.startswith(("manual__", "backfill__")) and not self._made_good(run):
+            if run.state == "failed" and not run.dag_run_id.startswith(NOT_OF_THE_LOOP) and not self._made_good(run):
                 yield run
 
     def _made_good(self, failed: DagRun) -> bool:

@@ -48,11 +48,12 @@ def test_a_failed_run_stops_the_demo_with_task_reason_log_and_remedy(tmp_path: P
         assert part in str(raised.value)
 
 
-def test_a_run_that_a_person_started_by_hand_and_one_made_good_since_are_no_trouble() -> None:
+def test_a_run_by_hand_the_nightly_one_and_one_made_good_since_are_no_trouble() -> None:
     by_hand = msgspec.structs.replace(FAILED, dag_run_id="manual__2026-11-25")
     failed_month = run_at("score_batch", (0, 10), month="2013-04", state="failed")
     again = msgspec.structs.replace(run_at("score_batch", (20, 30), month="2013-04"), dag_run_id="asset_triggered__again")
-    watch = watch_of((by_hand, []), (failed_month, []), (again, []))
+    nightly = msgspec.structs.replace(FAILED, dag_id="flight_eta.housekeeping", dag_run_id="scheduled__2026-11-25")
+    watch = watch_of((by_hand, []), (nightly, []), (failed_month, []), (again, []))
     watch.raise_for_trouble()
     assert list(watch.failed_runs()) == []
     watch.runs.pop((again.dag_id, again.dag_run_id))
