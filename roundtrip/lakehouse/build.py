@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from roundtrip.contracts import storage
-from roundtrip.contracts.errors import BadDefinition, BadFile, ChecksFailed, RowsRejected
+from roundtrip.contracts.errors import BadDefinition, BadFile, ChecksFailed, RowsRejected, UnknownTable
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import Receipt, RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
@@ -56,6 +56,8 @@ def build_table(spark: SparkSession, use_case: UseCase, table: str, partition: s
     TableMissing, RowsRejected (too many rows break the row contract), ChecksFailed.
     """
     definition = definition_of(use_case.name, table)
+    if definition.written_by:
+        raise UnknownTable(f"{table} is written by `python -m jobs.{definition.written_by}`: it is not built.")
     checked_partition(partition)
     name_the_partition(spark, partition)
     rows = _landed_rows(spark, use_case, definition, partition) if definition.source else _queried_rows(spark, definition, partition)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -73,10 +73,12 @@ class TableDefinition:
     columns: tuple[Column, ...]
     source: str = ""
     """A raw table: the source whose landed file it holds. Then there is no query."""
+    written_by: str = ""
+    """A table that a job writes: the job's name. Then there is neither source nor query."""
     null_text: str = ""
     """A raw table: what the file writes for a missing value, besides nothing."""
     rules: tuple[RowRule, ...] = ()
-    reads: Mapping[str, int]
+    reads: Mapping[str, int] = field(default_factory=dict)
     """A built table: the tables its query sees, each with how many months before the partition."""
     query: str = ""
     checks: tuple[Check, ...] = ()
@@ -97,8 +99,8 @@ def definition_of(use_case_name: str, table: str, *, root: Path = SQL) -> TableD
         )
     schema = _mapping(folder / "schema.yaml")
     query = folder / "query.sql"
-    if query.is_file() == bool(schema.get("source")):
-        raise BadDefinition(f"{folder}: a table has either a `source` in schema.yaml or a query.sql.")
+    if [query.is_file(), bool(schema.get("source")), bool(schema.get("written_by"))].count(True) != 1:
+        raise BadDefinition(f"{folder}: a table has a query.sql, or `source` or `written_by` in schema.yaml, and only one of them.")
     columns = [{"name": name, **_as_mapping(entry, folder)} for name, entry in _as_mapping(schema.pop("columns", {}), folder).items()]
     rules = _as_list(schema.pop("rules", []), folder)
     return _declared(
@@ -106,7 +108,6 @@ def definition_of(use_case_name: str, table: str, *, root: Path = SQL) -> TableD
         {
             "use_case_name": use_case_name,
             "name": table,
-            "reads": schema.pop("reads", {}),
             "key": tuple(_as_list(schema.pop("key", []), folder)),
             "columns": tuple(_column(entry, folder) for entry in columns),
             "rules": tuple(_declared(RowRule, _as_mapping(rule, folder), folder) for rule in rules),
@@ -116,6 +117,14 @@ def definition_of(use_case_name: str, table: str, *, root: Path = SQL) -> TableD
         },
         folder,
     )
+
+
+def tables_of(use_case_name: str, *, root: Path = SQL) -> list[str]:
+    """Every table that the use case defines, and the quarantine beside each that is built; sorted."""
+    folders = sorted((root / checked_name(use_case_name, what="use case")).glob("*/schema.yaml"))
+    definitions = [definition_of(use_case_name, path.parent.name, root=root) for path in folders]
+    built = [definition for definition in definitions if not definition.written_by]
+    return sorted([definition.name for definition in definitions] + [definition.quarantine for definition in built])
 
 
 def _column(entry: dict[str, object], folder: Path) -> Column:

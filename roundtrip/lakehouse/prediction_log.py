@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from roundtrip.contracts import storage
@@ -61,7 +61,7 @@ def _lines(spark: SparkSession, uris: list[str]) -> DataFrame:
     return texts.withColumn("line", sf.from_json("text", _LINE)).select("text", "file", "line.*")
 
 
-def _is_whole() -> sf.Column:
+def _is_whole() -> Column:
     required = sf.col(_KEY).isNotNull() & sf.col("predicted_at").isNotNull() & sf.col(PARTITION_COLUMN).rlike(f"^{MONTH}$")
     return sf.coalesce(required, sf.lit(False))
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -22,8 +24,12 @@ _ATTEMPTS = 6
 """Tries of one commit. Writers of other partitions only collide while a table is being created or its schema changes."""
 _CONFLICT = ("CONCURRENT", "Concurrent", "METADATA_CHANGED", "MetadataChanged", "PROTOCOL_CHANGED", "ProtocolChanged", "ALREADY_EXISTS")
 """What a lost race says; the client sees it as an exception of no particular type."""
+_PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days"}
+"""Set when a table is created. A version whose log entry is gone (after 30 days by default) can't be read, whatever files are kept."""
 _KEEPS_CONTENT = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 """Operations that change no row."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,23 @@ def publish_partition(
     return Publication(TableVersion(table, uri, written[0], commit.rows), unchanged=False)
 
 
+def insert_missing(spark: SparkSession, frame: DataFrame, *, use_case_name: str, table: str, key: str) -> int:
+    """Append the rows whose `key` the table does not hold in their partition yet; gives how many there were.
+
+    Rows of one key must be equal and of one partition. Raises ServiceUnavailable when other writers win every try.
+    """
+    uri = spark_uri(table_uri(use_case_name, table))
+    if current_version(use_case_name, table) is None:
+        empty = frame.limit(0).write.format("delta").mode("append").partitionBy(PARTITION_COLUMN).options(**_PROPERTIES)
+        _commit(lambda: empty.save(uri), what=f"{uri} (creation)")
+    frame.createOrReplaceTempView("arrived")
+    same = f"held.{PARTITION_COLUMN} = arrived.{PARTITION_COLUMN} AND held.{key} = arrived.{key}"
+    merge = f"MERGE INTO delta.`{uri}` AS held USING arrived ON {same} WHEN NOT MATCHED THEN INSERT *"
+    inserted = _commit(lambda: spark.sql(merge).first(), what=uri)
+    assert inserted is not None  # MERGE answers with one row of counts
+    return int(inserted["num_inserted_rows"])
+
+
 def last_commit(use_case_name: str, table: str, partition: str) -> tuple[int, Commit] | None:
     """Version and commit that gave the partition its present content; None when this can't be told (no table, other writers)."""
     try:
@@ -108,19 +131,28 @@ def _write(frame: DataFrame, uri: str, commit: Commit, *, base: int | None) -> N
         frame.write.format("delta")
         .mode("overwrite")
         .partitionBy(PARTITION_COLUMN)
+        .options(**_PROPERTIES)
         .option("replaceWhere", f"{PARTITION_COLUMN} = '{commit.partition}'")
         .option("mergeSchema", "true")
         .option("txnAppId", f"{commit.transaction} {commit.partition}")
         .option("txnVersion", 0 if base is None else base + 1)
         .option("userMetadata", json.dumps(asdict(commit)))
     )
-    for attempt in range(1, _ATTEMPTS + 1):
+    _commit(lambda: writer.save(spark_uri(uri)), what=f"{uri} {commit.partition}")
+
+
+def _commit(write: Callable[[], Answer], *, what: str) -> Answer:
+    """What `write` gives, tried again when another writer's commit got in its way."""
+    for attempt in range(1, _ATTEMPTS):
         try:
-            return writer.save(spark_uri(uri))
+            return write()
         except PySparkException as error:
             if not any(sign in str(error) for sign in _CONFLICT):
                 raise
-            if attempt == _ATTEMPTS:
-                raise ServiceUnavailable(f"{uri} {commit.partition}: {attempt} tries collided with other writers: run it again.") from error
             time.sleep(0.2 * 2**attempt)
-    return None
+    try:
+        return write()
+    except PySparkException as error:
+        if not any(sign in str(error) for sign in _CONFLICT):
+            raise
+        raise ServiceUnavailable(f"{what}: {_ATTEMPTS} tries collided with other writers: run it again.") from error
