@@ -150,4 +150,7 @@ def _stamp(step: Step) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. Run it again: it goes on from here.")

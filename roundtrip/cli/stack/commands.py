@@ -137,8 +137,18 @@ def _mlflow_sign_in(stack: Stack) -> str:
 def spark(stack: Stack) -> Command:
     folder = stack.home / "spark"
     folder.mkdir(exist_ok=True)
+    (folder / "spark.conf").write_text("".join(f"{name} {value}\n" for name, value in _spark_settings(stack, folder).items()))
+    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    home = site_packages() / "pyspark"
+    options = ("--master", "local[2]", "--properties-file", str(folder / "spark.conf"), "--class", server, "spark-internal")
+    variables = {"SPARK_HOME": str(home), "SPARK_CONNECT_AUTHENTICATE_TOKEN": stack.credentials.spark_token, "SPARK_LOCAL_IP": HOST}
+    return Command(argv=(str(home / "bin" / "spark-submit"), *options), environment=environment.s3_access(stack) | variables)
+
+
+def _spark_settings(stack: Stack, folder: Path) -> dict[str, object]:
+    """Small data on few cores: two shuffle partitions, one for Delta's snapshots (a read takes 3 s instead of 10)."""
     jars = repository_path(".roundtrip", "jars")
-    settings = {
+    return {
         "spark.driver.host": HOST,
         "spark.driver.bindAddress": HOST,
         "spark.driver.memory": "2g",
@@ -162,23 +172,6 @@ def spark(stack: Stack) -> Command:
         "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
         "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
     }
-    (folder / "spark.conf").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
-    home = site_packages() / "pyspark"
-    return Command(
-        argv=(
-            str(home / "bin" / "spark-submit"),
-            "--master",
-            "local[2]",
-            "--properties-file",
-            str(folder / "spark.conf"),
-            "--class",
-            server,
-            "spark-internal",
-        ),
-        environment=environment.s3_access(stack)
-        | {"SPARK_HOME": str(home), "SPARK_CONNECT_AUTHENTICATE_TOKEN": stack.credentials.spark_token, "SPARK_LOCAL_IP": HOST},
-    )
 
 
 _AIRFLOW_OPTIONS = {

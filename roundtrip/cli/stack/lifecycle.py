@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -103,10 +104,10 @@ def _start_in_order(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict
     running: dict[Future[Started], str] = {}
     done: dict[str, Started] = {}
     failures: list[str] = []
-    with ThreadPoolExecutor(max_workers=len(parts)) as threads:
+    with _threads(len(parts)) as (threads, given_up):
         while (waiting and not failures) or running:
             for part in [part for part in waiting.values() if not failures and set(part.after) <= done.keys()]:
-                running[threads.submit(_start, stack, waiting.pop(part.name), watch)] = part.name
+                running[threads.submit(_start, stack, waiting.pop(part.name), watch, given_up)] = part.name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 try:
@@ -118,11 +119,23 @@ def _start_in_order(stack: Stack, parts: Sequence[Part], watch: Watcher) -> dict
     return done
 
 
-def _start(stack: Stack, part: Part, watch: Watcher) -> Started:
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
+    """Threads, and what tells them to give up: set by Ctrl-C, which would else wait for the slowest of them."""
+    given_up = threading.Event()
+    with ThreadPoolExecutor(max_workers=count) as threads:
+        try:
+            yield threads, given_up
+        except KeyboardInterrupt:
+            given_up.set()
+            raise
+
+
+def _start(stack: Stack, part: Part, watch: Watcher, given_up: threading.Event) -> Started:
     begin = time.monotonic()
     watch(part.name, "starting", 0.0)
     try:
-        fresh = part.run(stack) if isinstance(part, Preparation) else _start_service(stack, part)
+        fresh = part.run(stack) if isinstance(part, Preparation) else _start_service(stack, part, given_up)
     except ServiceUnavailable:
         watch(part.name, "failed", time.monotonic() - begin)
         raise
@@ -131,7 +144,7 @@ def _start(stack: Stack, part: Part, watch: Watcher) -> Started:
     return Started(round(seconds, 2), memory_of(stack, part.name), fresh)
 
 
-def _start_service(stack: Stack, service: Service) -> bool:
+def _start_service(stack: Stack, service: Service, given_up: threading.Event) -> bool:
     """Start it unless it runs, and wait until it is ready; returns whether it had to be started."""
     with supervisor.connected(stack) as api:
         fresh = supervisor.started(api, service.name)
@@ -144,10 +157,10 @@ def _start_service(stack: Stack, service: Service) -> bool:
         except ServiceUnavailable as error:
             reason = error
         starts.add(_last_start(stack, service))
-        if time.monotonic() - begin > service.deadline_s or len(starts) > _FAILED_STARTS:
+        late = time.monotonic() - begin > service.deadline_s or len(starts) > _FAILED_STARTS
+        if late or given_up.wait(_PROBE_EVERY_S):
             told = f"not ready after {time.monotonic() - begin:.0f} s and {len(starts)} starts ({reason})"
             raise ServiceUnavailable(f"{told}.\n{last_lines(stack, service.name, 15)}")
-        time.sleep(_PROBE_EVERY_S)
 
 
 def _last_start(stack: Stack, service: Service) -> str | int:

@@ -132,16 +132,31 @@ def test_status_tells_what_is_not_ready_and_fails(small: SmallStack) -> None:
     assert rows["mlflow"]["reason"] == "not running"
 
 
-def test_a_service_that_never_gets_ready_is_reported_with_the_end_of_its_log(small: SmallStack) -> None:
+@pytest.fixture
+def broken(small: SmallStack) -> Iterator[SmallStack]:
+    """The small stack, stopped, with a database that no PostgreSQL of this release opens."""
+    small.up()
     take_down(small.stack)
     version = small.stack.home / "postgres" / "data" / "PG_VERSION"
     content = version.read_text()
     version.write_text("9.6\n")
-    finished = small.call("up", "postgres")
+    yield small
     version.write_text(content)
+
+
+def test_a_service_that_never_gets_ready_is_reported_with_the_end_of_its_log(broken: SmallStack) -> None:
+    finished = broken.call("up", "postgres")
     assert finished.returncode == 1
     assert "database files are incompatible with server" in finished.stderr
-    small.up()
+
+
+def test_ctrl_c_ends_an_up_that_still_waits(broken: SmallStack) -> None:
+    log = broken.stack.log_of("postgres")
+    log.unlink(missing_ok=True)
+    with subprocess.Popen(broken.command("up", "postgres"), env=broken.environment(), stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: log.exists() and "incompatible" in log.read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=3) != 0
 
 
 def test_a_port_that_another_program_holds_is_named_with_it_before_anything_starts(small: SmallStack) -> None:
