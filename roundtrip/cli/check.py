@@ -13,8 +13,7 @@ from roundtrip.cli.stack import environment
 from roundtrip.cli.stack.layout import Stack, program, repository_path
 from roundtrip.contracts.errors import RoundtripError
 from roundtrip.contracts.use_cases import UseCase
-
-TABLE_FILES = ("query.sql", "schema.yaml", "checks.yaml")
+from roundtrip.lakehouse.definitions import definition_of
 
 
 def faults(stack: Stack) -> list[str]:
@@ -23,12 +22,11 @@ def faults(stack: Stack) -> list[str]:
     return [*found, *faults_of_dags(stack)]
 
 
-def faults_of_use_case(use_case: UseCase, sql: Path) -> Iterator[str]:
-    """Tables that its feeds build and that have no complete folder, or a file in it that can't be read."""
-    for feed in use_case.feeds:
-        for stage in feed.stages:
-            for table in stage:
-                yield from _faults_of_table(sql / use_case.name / table, raw=table.startswith("raw_"))
+def faults_of_use_case(use_case: UseCase, root: Path) -> Iterator[str]:
+    """What is wrong with its tables' definitions below `root` (sql/): one that is missing, incomplete, or no SQL."""
+    built = {table for feed in use_case.feeds for stage in feed.stages for table in stage}
+    for table in sorted(built | {use_case.features_table, use_case.outcomes_table, use_case.predictions_table}):
+        yield from _faults_of_table(use_case, table, root)
 
 
 def faults_of_dags(stack: Stack) -> Iterator[str]:
@@ -52,20 +50,15 @@ def _declared() -> tuple[UseCase, ...]:
         raise RoundtripError(f"use_cases/ can't be read ({error}): each folder's declaration.py defines USE_CASE.") from error
 
 
-def _faults_of_table(folder: Path, *, raw: bool) -> Iterator[str]:
+def _faults_of_table(use_case: UseCase, table: str, root: Path) -> Iterator[str]:
     import sqlglot
-    import yaml
-    from sqlglot.errors import ParseError
+    from sqlglot.errors import SqlglotError
 
-    for name in TABLE_FILES[1:] if raw else TABLE_FILES:
-        path = folder / name
-        if not path.is_file():
-            yield f"{path} is missing: a table's folder holds {', '.join(TABLE_FILES)} (a raw one needs no query)."
-            continue
-        try:
-            if path.suffix == ".sql":
-                sqlglot.parse_one(path.read_text(), dialect="spark")
-            else:
-                yaml.safe_load(path.read_text())
-        except (ParseError, yaml.YAMLError) as error:
-            yield f"{path} can't be read: {error}"
+    try:
+        definition = definition_of(use_case.name, table, root=root)
+        if definition.query:
+            sqlglot.parse_one(definition.query, dialect="spark")
+    except RoundtripError as error:
+        yield str(error)
+    except SqlglotError as error:
+        yield f"{root / use_case.name / table / 'query.sql'} is no Spark SQL: {error}"
