@@ -19,7 +19,7 @@ from roundtrip.lakehouse.definitions import definition_of
 def faults(stack: Stack) -> list[str]:
     """Every fault found, each as a text that says what to do; empty when all is well."""
     found = [fault for use_case in _declared() for fault in faults_of_use_case(use_case, repository_path("sql"))]
-    return [*found, *faults_of_dags(stack)]
+    return [*found, *faults_of_dags(stack, repository_path("dags"))]
 
 
 def faults_of_use_case(use_case: UseCase, root: Path) -> Iterator[str]:
@@ -29,9 +29,10 @@ def faults_of_use_case(use_case: UseCase, root: Path) -> Iterator[str]:
         yield from _faults_of_table(use_case, table, root)
 
 
-def faults_of_dags(stack: Stack) -> Iterator[str]:
-    """Import errors of dags/, as Airflow itself sees them. Needs no running service."""
-    variables = environment.inherited() | environment.addresses(stack) | environment.airflow(stack)
+def faults_of_dags(stack: Stack, folder: Path) -> Iterator[str]:
+    """Import errors of the DAG files in `folder`, as Airflow itself sees them. Needs no running service."""
+    configured = environment.addresses(stack) | environment.airflow(stack)
+    variables = environment.inherited() | configured | {"AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
     argv = [str(program("airflow")), "dags", "list-import-errors", "--local", "--output=json"]
     answer = subprocess.run(argv, env=variables, capture_output=True, text=True, check=False)
     start = answer.stdout.find("[{")

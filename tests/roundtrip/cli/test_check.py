@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from roundtrip.cli.check import faults_of_use_case
+from roundtrip.cli.check import faults_of_dags, faults_of_use_case
+from roundtrip.cli.stack.layout import Stack, chosen_ports
 from roundtrip.contracts.settings import REPOSITORY
 from use_cases.flight_eta.declaration import USE_CASE
 
@@ -35,3 +36,11 @@ def test_a_query_that_is_no_sql_is_named(sql: Path) -> None:
 def test_the_table_of_predictions_needs_a_definition_too(sql: Path) -> None:
     faults = list(faults_of_use_case(replace(USE_CASE, predictions_table="forecasts"), sql))
     assert ["forecasts" in fault for fault in faults] == [True]
+
+
+def test_a_dag_file_that_can_not_be_imported_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_module  # an airflow DAG\n")
+    home = tmp_path / "home"
+    (fault,) = faults_of_dags(Stack(home=home, ports=chosen_ports(home, {})), tmp_path)
+    assert "broken.py" in fault
+    assert "No module named 'no_such_module'" in fault
