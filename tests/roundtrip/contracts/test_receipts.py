@@ -1,3 +1,4 @@
+import argparse
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from roundtrip.contracts.errors import AnswerIsNo, ReceiptMissing, RowsRejected,
 from roundtrip.contracts.receipts import Receipt, RunFolder, TableVersion, job_parser, receipt_for
 
 
-def request(run_folder: Path):
+def request(run_folder: Path) -> argparse.Namespace:
     return job_parser("build_table", "").parse_args(["--use-case", "flight_eta", "--run-dir", f"file://{run_folder}"])
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from roundtrip.lakehouse.snapshot import Snapshot
 
 from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.use_cases import Baseline, Input, Output, RetrainPolicy, UseCase
+from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import table_uri
 from roundtrip.monitoring.measure import DriftCheck, check_drift
 from roundtrip.monitoring.reference import load_reference, trained_through
