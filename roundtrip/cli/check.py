@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 from roundtrip.cli.stack import environment
-from roundtrip.cli.stack.layout import Stack, program, repository_path
+from roundtrip.cli.stack.layout import Stack, repository_path
 from roundtrip.contracts.errors import RoundtripError
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.definitions import definition_of
@@ -31,16 +32,14 @@ def faults_of_use_case(use_case: UseCase, root: Path) -> Iterator[str]:
 
 def faults_of_dags(stack: Stack, folder: Path) -> Iterator[str]:
     """Import errors of the DAG files in `folder`, as Airflow itself sees them. Needs no running service."""
-    configured = environment.addresses(stack) | environment.airflow(stack)
-    variables = environment.inherited() | configured | {"AIRFLOW__CORE__DAGS_FOLDER": str(folder)}
-    argv = [str(program("airflow")), "dags", "list-import-errors", "--local", "--output=json"]
-    answer = subprocess.run(argv, env=variables, capture_output=True, text=True, check=False)
-    start = answer.stdout.find("[{")
-    if start >= 0:
-        for entry in json.loads(answer.stdout[start:]):
-            yield f"{entry['filepath']}: {entry['error']}"
-    elif answer.returncode != 0:
-        yield f"airflow could not parse dags/ (exit code {answer.returncode}): {(answer.stderr or answer.stdout)[-800:]}"
+    variables = environment.inherited() | environment.addresses(stack) | environment.airflow(stack)
+    script = repository_path("docker", "local_stack", "parse_dags.py")
+    answer = subprocess.run([sys.executable, str(script), str(folder)], env=variables, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        yield f"Airflow could not parse {folder} (exit code {answer.returncode}): {answer.stderr[-800:]}"
+        return
+    for path, error in json.loads(answer.stdout.splitlines()[-1]).items():
+        yield f"{path}: {error}"
 
 
 def _declared() -> tuple[UseCase, ...]:

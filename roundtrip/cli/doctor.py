@@ -56,7 +56,7 @@ def examine(stack: Stack) -> Iterator[Finding]:
     yield check_disk(stack.home)
     yield check_memory()
     yield check_shared_memory()
-    yield check_socket_path(stack.run)
+    yield check_socket_path(stack.home)
     yield check_ports(stack)
 
 
@@ -129,9 +129,12 @@ def check_shared_memory(folder: Path = Path("/dev/shm")) -> Finding:  # noqa: S1
     return Finding("shared memory", free >= SHARED_MEMORY_MIB, value, f"≥ {SHARED_MEMORY_MIB} MiB in {folder}", "Docker: --shm-size=256m.")
 
 
-def check_socket_path(run: Path) -> Finding:
-    length = len(os.fsencode(run / "supervisor.sock.12345678"))
-    return Finding("path", length <= SOCKET_PATH_BYTES, f"{length} bytes", f"≤ {SOCKET_PATH_BYTES} for {run}", "Clone to a shorter path.")
+def check_socket_path(home: Path) -> Finding:
+    longest = home / "tmp" / "pymp-12345678" / "listener-12345678"  # of Python's multiprocessing
+    length = len(os.fsencode(longest))
+    return Finding(
+        "path", length <= SOCKET_PATH_BYTES, f"{length} bytes", f"≤ {SOCKET_PATH_BYTES} for {longest}", "Clone to a shorter path."
+    )
 
 
 def check_ports(stack: Stack) -> Finding:

@@ -15,6 +15,8 @@ from roundtrip.contracts.errors import ServiceUnavailable
 
 PAGE = 100
 """Rows of one answer: the most that Airflow's API gives ([api] maximum_page_limit)."""
+JOB_LOGGER = "airflow.task.operators"
+"""Beginning of the logger's name under which operators stream their job's lines."""
 PATIENCE_S = 60.0
 """Seconds that the API server may be away (a restart takes about 20) before the demo gives up."""
 
@@ -93,6 +95,15 @@ class _TaskInstances(msgspec.Struct):
     task_instances: list[TaskInstance]
 
 
+class _LogLine(msgspec.Struct):
+    event: str
+    logger: str | None = None
+
+
+class _Log(msgspec.Struct):
+    content: list[_LogLine]
+
+
 class _AssetEvents(msgspec.Struct):
     asset_events: list[AssetEvent]
 
@@ -146,6 +157,13 @@ class AirflowApi:
         found = self._get(path, {"limit": PAGE}, _TaskInstances).task_instances
         never = datetime.max.replace(tzinfo=UTC)
         return sorted(found, key=lambda task: (task.start_date or never, task.name))
+
+    def last_job_lines(self, task: TaskInstance, *, lines: int = 3) -> list[str]:
+        """The last lines that the task's job wrote in its last try, as the task's log holds them."""
+        run = f"/api/v2/dags/{quote(task.dag_id)}/dagRuns/{quote(task.dag_run_id)}"
+        path = f"{run}/taskInstances/{quote(task.task_id)}/logs/{task.try_number}"
+        content = self._get(path, {"map_index": task.map_index, "full_content": "true"}, _Log).content
+        return [line.event for line in content if (line.logger or "").startswith(JOB_LOGGER)][-lines:]
 
     def events(self, asset_prefix: str, *, newest: int | None = None) -> list[AssetEvent]:
         """The newest events of the assets whose name starts so (None: all), the newest first."""

@@ -105,17 +105,19 @@ class Watch:
             )
 
     def _failure(self, run: DagRun) -> str:
-        failed = [task for task in self.tasks.get((run.dag_id, run.dag_run_id), []) if task.state == "failed"]
-        task = failed[0].name if failed else "(no task)"
-        address = f"{self._api.url}/dags/{run.dag_id}/runs/{run.dag_run_id}" + (f"/tasks/{failed[0].task_id}" if failed else "")
+        failed = next((task for task in self.tasks.get((run.dag_id, run.dag_run_id), []) if task.state == "failed"), None)
+        address = f"{self._api.url}/dags/{run.dag_id}/runs/{run.dag_run_id}" + (f"/tasks/{failed.task_id}" if failed else "")
         return (
-            f"{run.dag_id}, task {task}, failed in run {run.dag_run_id}. {self._reason(run)} Its log: {address} . "
-            "Mend what it names, then run `make demo` again: it retries the failed tasks and goes on."
+            f"{run.dag_id}, task {failed.name if failed else '(none)'}, failed in run {run.dag_run_id}. {self._reason(run, failed)} "
+            f"Its log: {address} . Mend what it names, then run `make demo` again: it retries the failed tasks and goes on."
         )
 
-    def _reason(self, run: DagRun) -> str:
+    def _reason(self, run: DagRun, failed: TaskInstance | None) -> str:
+        """What the job's receipt says; the last lines of its log when it could leave none."""
         reasons = [receipt.reason for receipt in receipts_of(run) if receipt.answer == "failed"]
-        return " ".join(reasons) or "It left no receipt: the job was stopped before it could write one."
+        if reasons or failed is None:
+            return " ".join(reasons)
+        return f"It left no receipt; its last lines: {' / '.join(self._api.last_job_lines(failed)) or '(none)'}"
 
 
 def receipts_of(run: DagRun) -> list[Receipt]:

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from roundtrip.cli.stack.credentials import write_private
 from roundtrip.cli.stack.layout import HOST, Stack, program, repository_path
@@ -27,7 +28,19 @@ def inherited(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def for_service(stack: Stack, service: str) -> dict[str, str]:
     """What each service starts from: a clean environment with the mark by which `down` finds its processes."""
-    return inherited() | {HOME_MARK: str(stack.home), "ROUNDTRIP_HOME": str(stack.home), "ROUNDTRIP_SERVICE": service}
+    return inherited() | {
+        HOME_MARK: str(stack.home),
+        "ROUNDTRIP_HOME": str(stack.home),
+        "ROUNDTRIP_SERVICE": service,
+        "TMPDIR": str(temporary_folder(stack)),
+    }
+
+
+def temporary_folder(stack: Stack) -> Path:
+    """For the services' temporary files and those of the jobs that they start."""
+    folder = stack.home / "tmp"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
 
 
 def s3_access(stack: Stack) -> dict[str, str]:
