@@ -80,7 +80,7 @@ def read_table(
     """
     chosen = None if partitions is None else [(PARTITION_COLUMN, "in", list(partitions))]
     opened = open_table(use_case_name, table, version=version)
-    return opened.to_pyarrow_table(partitions=chosen, columns=None if columns is None else list(columns))
+    return opened.to_pyarrow_table(filters=chosen, columns=None if columns is None else list(columns))
 
 
 def _storage_options(uri: str) -> dict[str, str] | None:

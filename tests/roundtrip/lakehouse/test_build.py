@@ -1,0 +1,147 @@
+import hashlib
+
+import pytest
+
+from roundtrip.contracts import storage
+from roundtrip.contracts.errors import BadFile, BadPartition, ChecksFailed, MissingSource, RowsRejected, TableMissing
+from roundtrip.lakehouse.tables import current_version, read_table
+from tests.roundtrip.lakehouse.conftest import BuildTrips
+from tests.roundtrip.lakehouse.trips import GOOD, HEADER, land_trips, new_receipt, run_folder
+
+BROKEN = (
+    "d,2013-04-04T10:00:00Z,half,Ulm,1000",
+    "e,2013-04-05T10:00:00Z,10,Ulm",
+    "f,2013-05-01T10:00:00Z,10,Ulm,1000",
+    "g,2013-04-06T10:00:00Z,10,Rome,1000",
+    "h,2013-04-06T10:00:00Z,10,Ulm,1075",
+    "i,2013-04-06T10:00:00Z,NA,Ulm,1000",
+    "j,2013-04-06T10:00:00Z,601,Ulm,1000",
+    GOOD[0],
+)
+REASONS = [
+    "minutes half is no int",
+    "line has not the 5 values of the header",
+    "row lies outside the partition",
+    "city Rome is none of Ulm, Bonn",
+    "clock 1075 is no HHMM",
+    "minutes is missing",
+    "minutes 601 is over 600 min",
+    "row repeats the trip_id of an earlier line",
+]
+
+
+def many_good(count: int) -> list[str]:
+    return [f"x{place},2013-04-09T10:00:00Z,{place % 100},Ulm,NA" for place in range(count)]
+
+
+def test_built_twice_is_built_once(build: BuildTrips) -> None:
+    land_trips(*GOOD)
+    first = build(run="1")
+    retried, again = build(run="1"), build(run="2")
+    assert first.figures["rows_published"] == 3
+    assert (first.figures["unchanged"], retried.figures["unchanged"], again.figures["unchanged"]) == (False, False, True)
+    assert first.outputs == retried.outputs == again.outputs
+    assert current_version("trips", "raw_trips") == 0
+    assert read_table("trips", "raw_trips").num_rows == 3
+
+
+def test_broken_rows_go_to_quarantine_with_reason_and_line(build: BuildTrips) -> None:
+    land_trips(*GOOD, *BROKEN, *many_good(29))
+    receipt = build()
+    assert receipt.figures["rows_quarantined"] == len(BROKEN)
+    assert receipt.figures["rows_published"] == 32
+    kept = read_table("trips", "raw_trips_quarantine").sort_by("line").to_pylist()
+    assert [row["reason"] for row in kept] == REASONS
+    assert [row["line"] for row in kept] == list(range(5, 13))
+    assert [row["raw_row"] for row in kept] == list(BROKEN)
+    assert kept[0]["replay_key"] == hashlib.sha256(BROKEN[0].encode()).hexdigest()
+    assert {row["source_file"].rsplit("/", 1)[1] for row in kept} == {"trips.csv"}
+
+
+def test_corrected_files_replace_the_partition_and_empty_its_quarantine(build: BuildTrips) -> None:
+    land_trips(*many_good(9), BROKEN[0])
+    build(run="1")
+    land_trips(*many_good(9), GOOD[0])
+    receipt = build(run="2")
+    assert receipt.figures["rows_published"] == 10
+    assert read_table("trips", "raw_trips_quarantine").num_rows == 0
+
+
+def test_too_many_broken_rows_stop_the_partition(build: BuildTrips) -> None:
+    land_trips(*GOOD, *BROKEN[:2])
+    with pytest.raises(RowsRejected, match=r"2013-04: 40\.0% of 5 rows \(2\) .*limit 25\.0%.*minutes half is no int.*raw_trips_quarantine"):
+        build()
+    assert current_version("trips", "raw_trips") is None
+    assert read_table("trips", "raw_trips_quarantine").num_rows == 2
+
+
+def test_a_failed_check_publishes_nothing_and_leaves_its_page(build: BuildTrips, storage_root: str) -> None:
+    land_trips(*GOOD)
+    build(run="1")
+    land_trips(*GOOD, "d,2013-04-04T10:00:00Z,590,Ulm,1000")
+    receipt = new_receipt()
+    with pytest.raises(ChecksFailed, match=r"1 of 2 checks failed.*found 590.*nobody drives that long"):
+        build(run="2", receipt=receipt)
+    assert read_table("trips", "raw_trips").num_rows == 3
+    assert b"nobody drives that long" in storage.read_bytes(receipt.links["Checks"])
+    assert receipt.links["Checks"] == run_folder(storage_root, "2").file("checks", "raw_trips.2013-04.html")
+
+
+def test_a_missed_check_that_only_warns_is_told(build: BuildTrips) -> None:
+    land_trips(*GOOD, "d,2013-04-04T10:00:00Z,20,NA,1000")
+    receipt = build()
+    assert receipt.figures["checks_warned"] == ["the city explains much."]
+    assert receipt.figures["rows_published"] == 4
+
+
+def test_a_wrong_header_is_refused(build: BuildTrips) -> None:
+    land_trips(*GOOD, header="trip,left_at,minutes,city,clock")
+    with pytest.raises(BadFile, match=f"contract of raw_trips is '{HEADER}'"):
+        build()
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\xff\xfe", b""])
+def test_a_file_that_is_no_csv_is_refused(build: BuildTrips, storage_root: str, content: bytes) -> None:
+    storage.write_bytes(f"{storage_root}/landing/trips/trips/2013-04/trips.csv", content)
+    with pytest.raises(BadFile, match=r"trips\.csv"):
+        build()
+
+
+def test_a_header_without_rows_is_refused(build: BuildTrips) -> None:
+    land_trips()
+    with pytest.raises(BadFile, match="gives no row at all"):
+        build()
+
+
+def test_a_missing_source_is_named(build: BuildTrips) -> None:
+    with pytest.raises(MissingSource, match=r"2013-04/trips\.csv has not landed"):
+        build()
+
+
+def test_a_month_out_of_range_is_refused(build: BuildTrips) -> None:
+    with pytest.raises(BadPartition, match="2013-13"):
+        build(partition="2013-13")
+
+
+def test_a_query_sees_the_months_that_it_declares_and_none_after(build: BuildTrips) -> None:
+    for month in ("2013-02", "2013-03", "2013-04", "2013-05"):
+        land_trips(f"a,{month}-01T10:00:00Z,30,Ulm,NA", month=month)
+        build(partition=month)
+    receipt = build("features")
+    assert read_table("trips", "features").column("known_trips").to_pylist() == [2]
+    assert [(read.table, read.rows) for read in receipt.inputs] == [("raw_trips", 2)]
+    assert "history_missing" not in receipt.figures
+    assert build("features", partition="2013-02").figures["history_missing"] == ["raw_trips 2013-01"]
+
+
+def test_a_table_is_not_built_from_one_that_lacks_the_month(build: BuildTrips) -> None:
+    land_trips("a,2013-03-01T10:00:00Z,30,Ulm,NA", month="2013-03")
+    build(partition="2013-03")
+    with pytest.raises(TableMissing, match="raw_trips, which holds no 2013-04"):
+        build("features")
+
+
+def test_a_table_on_s3_is_built_and_read_there(build: BuildTrips, s3_root: str) -> None:
+    land_trips(*GOOD)
+    assert build().outputs[0].uri.startswith(s3_root)
+    assert read_table("trips", "raw_trips", partitions=["2013-04"], columns=["trip_id"]).num_rows == 3
