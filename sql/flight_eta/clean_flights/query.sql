@@ -12,7 +12,8 @@ WITH time_zones AS (
     SELECT
         missing.airport,
         missing.time_zone
-    FROM VALUES
+    FROM
+        VALUES
         ('SJU', 'America/Puerto_Rico'),
         ('BQN', 'America/Puerto_Rico'),
         ('PSE', 'America/Puerto_Rico'),

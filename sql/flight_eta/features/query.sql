@@ -17,7 +17,7 @@ moments AS (
         flights.*,
         kind,
         moment,
-        -- whole minutes since 1970: as a number, the bound of a window costs no calendar arithmetic for every row
+        -- whole minutes since 1970: as numbers, the bounds of the windows below (3 h is 180) cost no calendar arithmetic for every row
         unix_timestamp(moment) DIV 60 AS minute,
         to_date(moment) AS day,
         CASE WHEN kind = 'arrival' THEN scheduled_minutes END AS arrived_scheduled_minutes,
@@ -26,7 +26,7 @@ moments AS (
         CASE WHEN kind = 'arrival' THEN gain_minutes END AS arrived_gain_minutes,
         CASE WHEN kind = 'push_back' THEN departure_delay_minutes END AS left_delay_minutes
     FROM flights
-    LATERAL VIEW explode(map('push_back', pushed_back_at, 'arrival', arrived_at)) AS kind, moment
+        LATERAL VIEW explode(map('push_back', pushed_back_at, 'arrival', arrived_at)) AS kind, moment
     -- the longest look back: 28 days before the day (UTC) of an arrival in the 24 h before the month
     WHERE moment >= month_start - INTERVAL 30 DAYS
 ),
@@ -75,7 +75,7 @@ of_the_flight_number AS (
     -- push-backs of the month before count for its last hour only
     WHERE kind = 'arrival' OR moment >= month_start - INTERVAL 1 DAY
     WINDOW
-        last_28d AS (PARTITION BY carrier, flight_number ORDER BY minute RANGE BETWEEN 28 * 24 * 60 PRECEDING AND CURRENT ROW)
+        last_28d AS (PARTITION BY carrier, flight_number ORDER BY minute RANGE BETWEEN 40320 PRECEDING AND CURRENT ROW)
 ),
 
 at_the_destination AS (
@@ -89,10 +89,10 @@ at_the_destination AS (
     -- from here on the longest look back is 24 h
     WHERE moment >= month_start - INTERVAL 1 DAY
     WINDOW
-        last_3h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 3 * 60 PRECEDING AND CURRENT ROW),
-        last_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 6 * 60 PRECEDING AND CURRENT ROW),
-        last_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 12 * 60 PRECEDING AND CURRENT ROW),
-        last_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 24 * 60 PRECEDING AND CURRENT ROW)
+        last_3h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 180 PRECEDING AND CURRENT ROW),
+        last_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 360 PRECEDING AND CURRENT ROW),
+        last_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 720 PRECEDING AND CURRENT ROW),
+        last_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 1440 PRECEDING AND CURRENT ROW)
 ),
 
 at_the_origin AS (
@@ -101,7 +101,7 @@ at_the_origin AS (
         avg(arrived_ground_minutes - usual_ground_minutes) OVER last_1h AS origin_ground_1h_minutes,
         avg(left_delay_minutes) OVER last_1h AS origin_departure_delay_1h_minutes
     FROM at_the_destination
-    WINDOW last_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 1 * 60 PRECEDING AND CURRENT ROW)
+    WINDOW last_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 60 PRECEDING AND CURRENT ROW)
 ),
 
 -- what is known of the weather in an hour: of each value the newest report, bridging up to six that are missing
@@ -115,7 +115,7 @@ weather AS (
         max_by(visibility_miles, known_at) FILTER (WHERE visibility_miles IS NOT NULL) AS visibility_miles,
         max_by(temperature_f, known_at) FILTER (WHERE temperature_f IS NOT NULL) AS temperature_f
     FROM clean_weather
-    LATERAL VIEW explode(sequence(known_at, known_at + INTERVAL 6 HOURS, INTERVAL 1 HOUR)) AS hour
+        LATERAL VIEW explode(sequence(known_at, known_at + INTERVAL 6 HOURS, INTERVAL 1 HOUR)) AS hour
     GROUP BY origin, hour
 )
 
