@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 
+import httpx
+import jwt
 import pytest
 
 from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
@@ -50,9 +52,19 @@ def test_a_wrong_password_is_said_without_the_password(api: AirflowApi) -> None:
     assert "not-the-password" not in str(raised.value)
 
 
-def test_an_expired_token_is_renewed(api: AirflowApi) -> None:
+def expired(token: str, secret: str) -> str:
+    """The token as it will be a day from now."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    past = int(time.time()) - 3600
+    return jwt.encode(claims | {"exp": past}, secret, algorithm=jwt.get_unverified_header(token)["alg"])
+
+
+def test_an_expired_token_is_renewed(api: AirflowApi, stack: Stack) -> None:
     api.dag_ids("flight_eta.")
-    api._client.headers["Authorization"] = "Bearer expired"
+    headers = api._client.headers
+    token = headers["Authorization"].removeprefix("Bearer ")
+    headers["Authorization"] = f"Bearer {expired(token, stack.credentials.airflow_jwt_secret)}"
+    assert httpx.get(f"{api.url}/api/v2/dags", headers=headers).status_code == httpx.codes.UNAUTHORIZED
     assert api.dag_ids("flight_eta.")
 
 
@@ -66,6 +78,8 @@ def test_a_run_is_started_once_its_failed_task_seen_and_tried_again(api: Airflow
     states = {task.task_id: task.state for task in api.tasks(WATCH_DRIFT, run_id)}
     assert states["measure_drift"] == "failed"
     assert states["decide_retrain"] == "upstream_failed"
+    measuring = next(task for task in api.tasks(WATCH_DRIFT, run_id) if task.task_id == "measure_drift")
+    assert any("SnapshotUnusable" in line for line in api.last_job_lines(measuring))
     api.clear_failed(failed)
     assert ended_run(api, run_id, after_tries=2).state == "failed"
 
