@@ -16,11 +16,18 @@ from roundtrip.lakehouse.tables import PARTITION_COLUMN, spark_uri
 TABLE = "prediction_log"
 BROKEN = "prediction_log_broken"
 _KEY = "prediction_id"
-_LINE = (
-    "prediction_id string, request_id string, key string, event_month string, predicted_at timestamp, "
-    "model_version string, served_by string, inputs string, outputs string"
-)
-"""key, inputs and outputs are objects whose members differ by use case and version: they are kept as their JSON text."""
+COLUMNS = {
+    "prediction_id": "string",
+    "request_id": "string",
+    "key": "string",
+    "event_month": "string",
+    "predicted_at": "timestamp",
+    "model_version": "string",
+    "served_by": "string",
+    "inputs": "string",
+    "outputs": "string",
+}
+"""Columns and types. key, inputs and outputs are objects whose members differ by use case and version: they are kept as JSON text."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ def _lines(spark: SparkSession, uris: list[str]) -> DataFrame:
         sf.col("value").alias("text"),
         sf.col("_metadata.file_path").alias("file"),
     )
-    return texts.withColumn("line", sf.from_json("text", _LINE)).select("text", "file", "line.*")
+    schema = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    return texts.withColumn("line", sf.from_json("text", schema)).select("text", "file", "line.*")
 
 
 def _is_whole() -> Column:
