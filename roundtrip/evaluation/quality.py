@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundtrip.contracts.receipts import Figure
-from roundtrip.monitoring.performance import skill_with_interval
+from roundtrip.evaluation.skill import skill_with_interval
 
 Array = NDArray[np.float64]
 MISSING = "(missing)"

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.use_cases import UseCase
+from roundtrip.evaluation.skill import Skill
 from roundtrip.lakehouse.snapshot import Snapshot, load_rows
 from roundtrip.lakehouse.tables import table_uri
-from roundtrip.monitoring.performance import Skill
 from roundtrip.registry.version_folder import fetch
 
 SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from roundtrip.contracts.use_cases import RetrainPolicy
+from roundtrip.evaluation.skill import Skill
 from roundtrip.monitoring.governor import History, Measurement, decide
-from roundtrip.monitoring.performance import Performance, Skill
+from roundtrip.monitoring.performance import Performance
 from roundtrip.monitoring.verdict import verdict_of
 
 POLICY = RetrainPolicy(skill_loss=0.03, minimum_outcomes=2000, cooldown_partitions=2, budget_per_year=3)
