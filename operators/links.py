@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 import attrs
 from airflow.sdk import BaseOperatorLink
 
-from roundtrip.contracts import storage
-from roundtrip.contracts.settings import settings
+from roundtrip.contracts.report_addresses import browser_address
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
-
-REPORTS = "/roundtrip/reports"
-"""Where the API server shows files of the run folders (plugins/roundtrip_plugin.py)."""
 
 
 @attrs.define(kw_only=True)
@@ -41,11 +37,3 @@ class ReceiptLink(BaseOperatorLink):
 
 TITLES = ("Receipt", "Checks", "MLflow run", "Model version", "Evidently report", "Gateway")
 RECEIPT_LINKS = tuple(ReceiptLink(title=title) for title in TITLES)
-
-
-def browser_address(address: str) -> str:
-    """An http(s) address as it is; that of a file in a run folder as the API server's address for it."""
-    runs = storage.join(settings().storage_root, "runs") + "/"
-    if address.startswith(runs):
-        return storage.join(settings().airflow_url, REPORTS, address.removeprefix(runs))
-    return address

@@ -59,10 +59,10 @@ class Driver:
         while True:
             outside.watch.look()
             step = next_step(self._calendar, self.progress(), operations=self._operations, outcomes=self._outcomes)
+            outside.screen.show(str(step or "all done"), outside.watch, outside.traffic.counts)
             if step is None:
                 return
             outside.watch.raise_for_trouble()
-            outside.screen.show(str(step), outside.watch, outside.traffic.counts)
             self._do(step)
 
     def progress(self) -> Progress:

@@ -13,16 +13,19 @@ from roundtrip.cli.demo.plan import Calendar
 from roundtrip.cli.demo.report import MONTH_HEADINGS, month_cells, report_html, requests_sentence
 from roundtrip.cli.demo.summary import (
     Summary,
+    busy_seconds,
     month_of,
     release_of,
     requests_of,
     run_seconds,
     summary_json,
     table_versions,
-    wall_seconds,
 )
 from roundtrip.cli.demo.watch import receipts_of, utc_now
 from roundtrip.contracts.settings import Settings
+
+TERMINAL_HEADINGS = ("Month", "Model", "MAE (min)", "Baseline MAE", "Skill (95 %)", "Verdict", "Action")
+"""What fits on 80 columns; the report has the rest."""
 
 
 def summarize(outside: Outside, calendar: Calendar, links: dict[str, str]) -> Summary:
@@ -42,7 +45,7 @@ def summarize(outside: Outside, calendar: Calendar, links: dict[str, str]) -> Su
         requests=requests_of(outside.traffic.counts),
         table_versions=table_versions(receipt for left in receipts.values() for receipt in left),
         runs=[run_seconds(run, watch.tasks.get((run.dag_id, run.dag_run_id), []), now) for run in runs],
-        seconds=wall_seconds(runs),
+        seconds=busy_seconds(run for run in runs if watch.is_of_the_loop(run)),
         links=links,
     )
 
@@ -67,16 +70,17 @@ def addresses(settings: Settings, folder: Path) -> dict[str, str]:
 
 def print_outcome(console: Console, summary: Summary, settings: Settings) -> None:
     """The table by month, requests, addresses, how to log in and how to stop."""
-    table = Table(*MONTH_HEADINGS, title=f"{summary.title}, month by month", title_justify="left")
+    table = Table(*TERMINAL_HEADINGS, title=f"{summary.title}, month by month", title_justify="left", box=None, pad_edge=False)
     for month in summary.months:
-        table.add_row(*month_cells(month))
+        row = dict(zip(MONTH_HEADINGS, month_cells(month), strict=True))
+        table.add_row(*(row[heading] for heading in TERMINAL_HEADINGS))
     console.print(table)
     console.print(requests_sentence(summary), highlight=False)
-    for title, address in summary.links.items():
-        console.print(f"{title:24} {address}", highlight=False, soft_wrap=True)
     env = settings.home_path / "env"
-    console.print(
-        f"Log in to Airflow as {settings.airflow_user}, to MLflow as {settings.mlflow_user}; passwords and the gateway's key are in {env} "
-        "(`source` it). The stack goes on running: `make down` stops it, `make clean` removes all of it.",
-        highlight=False,
-    )
+    notes = {
+        **summary.links,
+        "Log in": f"Airflow: {settings.airflow_user}, MLflow: {settings.mlflow_user}; passwords and the gateway's key are in {env}",
+        "Stop": "make down (the stack goes on running until then); make clean removes all of it",
+    }
+    for title, note in notes.items():
+        console.print(f"{title:24} {note}", highlight=False, soft_wrap=True)

@@ -47,7 +47,7 @@ def report_html(summary: Summary) -> str:
 
 def month_cells(month: Month) -> tuple[str, ...]:
     """A month's row of the table, in the order of MONTH_HEADINGS; `–` where nothing was measured."""
-    skill = "–" if month.skill is None else f"{month.skill:.3f} ({month.skill_low:.3f} to {month.skill_high:.3f})"
+    skill = "–" if month.skill is None else f"{month.skill:.3f} ({month.skill_low:.3f}–{month.skill_high:.3f})"
     return (
         month.partition, f"{month.rows:,}", month.model_version, _minutes(month.mae), _minutes(month.baseline_mae), skill,
         "–" if month.loss is None else f"{month.loss * 100:+.1f} points", month.verdict, month.action,
@@ -64,7 +64,7 @@ def requests_sentence(summary: Summary) -> str:
 def _headline(summary: Summary) -> str:
     retrains = sum(month.action == "retrain" for month in summary.months)
     trained = f"First trained on {summary.trained_on[0]} to {summary.trained_on[-1]}; {len(summary.months)} months replayed since"
-    return escape(f"{trained}, {retrains} of them asked for a retrain. {summary.seconds:,.0f} s from the first run to the last.")
+    return escape(f"{trained}, {retrains} of them asked for a retrain. Its runs took {summary.seconds:,.0f} s.")
 
 
 def _span(summary: Summary) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from roundtrip.cli.demo.airflow_api import DagRun, TaskInstance
 from roundtrip.cli.demo.traffic import Counts
 from roundtrip.contracts.receipts import Figure, Receipt
+from roundtrip.contracts.report_addresses import browser_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ class Summary:
     """Table → its newest Delta version that a job wrote."""
     runs: list[RunSeconds]
     seconds: float
-    """From the first run's start to the last run's end; includes pauses between two runs of the demo."""
+    """Seconds in which any run of the loop was under way; pauses between two calls of the demo don't count."""
     links: dict[str, str]
     """Title → address."""
 
@@ -122,7 +123,7 @@ def month_of(receipts: Iterable[Receipt], partition: str) -> Month | None:
         action=str(decided.figures.get("action", "")) if decided else "",
         reasons=_texts(decided.figures.get("reasons")) if decided else [],
         inputs_drifted=_texts(figures.get("inputs_drifted")),
-        links=measured.links,
+        links=_opened(measured.links.items()),
     )
 
 
@@ -145,7 +146,7 @@ def release_of(receipts: Sequence[Receipt], run: DagRun) -> Release | None:
         engine=str(found["compile_model"].figures.get("engine", "")) if "compile_model" in found else "",
         generation=int(_number(promoted.get("generation")) or 0),
         seconds=round(run.seconds(run.end_date or run.run_after), 1),
-        links={title: address for receipt in receipts for title, address in receipt.links.items()},
+        links=_opened(link for receipt in receipts for link in receipt.links.items()),
     )
 
 
@@ -174,15 +175,22 @@ def requests_of(counts: Counts) -> Requests:
     return Requests(sent=counts.sent, failed=counts.failed, first_failure=counts.first_failure, answers=answers)
 
 
-def wall_seconds(runs: Iterable[DagRun]) -> float:
-    """Seconds from the first start to the last end; 0 while nothing ended."""
-    known = list(runs)
-    starts, ends = [run.start_date for run in known if run.start_date], [run.end_date for run in known if run.end_date]
-    return round((max(ends) - min(starts)).total_seconds(), 1) if starts and ends else 0.0
+def busy_seconds(runs: Iterable[DagRun]) -> float:
+    """Seconds in which at least one of these runs was under way, from those that ended."""
+    busy, until = 0.0, datetime.min.replace(tzinfo=UTC)
+    for start, end in sorted((run.start_date, run.end_date) for run in runs if run.start_date and run.end_date):
+        busy += max(0.0, (end - max(start, until)).total_seconds())
+        until = max(until, end)
+    return round(busy, 1)
 
 
 def summary_json(summary: Summary) -> bytes:
     return msgspec.json.format(msgspec.json.encode(summary), indent=2)
+
+
+def _opened(links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Links as a browser opens them."""
+    return {title: browser_address(address) for title, address in links}
 
 
 def _number(figure: Figure) -> float | None:

@@ -70,10 +70,13 @@ class Watch:
         found = [run for run in self.runs.values() if run.dag_id == f"{self._use_case}.{dag}"]
         return sorted(found, key=lambda run: run.run_after)
 
+    def is_of_the_loop(self, run: DagRun) -> bool:
+        return not run.dag_run_id.startswith(NOT_OF_THE_LOOP)
+
     def failed_runs(self) -> Iterator[DagRun]:
         """Runs of the loop that failed and were not made good by a later one."""
         for run in self.runs.values():
-            if run.state == "failed" and not run.dag_run_id.startswith(NOT_OF_THE_LOOP) and not self._made_good(run):
+            if run.state == "failed" and self.is_of_the_loop(run) and not self._made_good(run):
                 yield run
 
     def _made_good(self, failed: DagRun) -> bool:

@@ -6,26 +6,29 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from roundtrip.cli.demo.airflow_api import DagRun
-from roundtrip.cli.demo.outcome import write_outcome
+from roundtrip.cli.demo.outcome import TERMINAL_HEADINGS, print_outcome, write_outcome
 from roundtrip.cli.demo.report import MONTH_HEADINGS, month_cells, report_html
 from roundtrip.cli.demo.summary import (
     Month,
     Requests,
     Summary,
+    busy_seconds,
     month_of,
     release_of,
     run_seconds,
     summary_json,
     table_versions,
-    wall_seconds,
 )
 from roundtrip.contracts.receipts import Receipt
+from roundtrip.contracts.settings import settings
 from tests.roundtrip.cli.demo.recorded import START, drift_receipts, receipt, release_receipts, run_at, task_at
 
 HELD = drift_receipts(version="1", mae=12.6, verdict="stable", action="hold", reasons=["Lost <1> point."])
@@ -85,10 +88,12 @@ def test_the_newest_version_written_of_each_table_counts() -> None:
     assert table_versions([*written, receipt("score_batch", {}, writes=("predictions", 0))]) == {"features": 12, "predictions": 0}
 
 
-def test_seconds_run_from_the_first_start_to_the_last_end() -> None:
-    under_way: DagRun = run_at("ingest", (50, 0), state="running")
-    assert wall_seconds([run_at("ingest", (10, 40)), run_at("score_batch", (30, 95)), under_way]) == 85.0
-    assert wall_seconds([]) == 0.0
+def test_seconds_count_once_where_runs_overlap_and_not_at_all_in_a_pause() -> None:
+    under_way: DagRun = run_at("ingest", (400, 0), state="running")
+    inside = run_at("score_batch", (20, 30))
+    overlapping, after_a_pause = run_at("score_batch", (35, 50)), run_at("watch_drift", (100, 107))
+    assert busy_seconds([after_a_pause, overlapping, run_at("ingest", (10, 40)), inside, under_way]) == 47.0
+    assert busy_seconds([]) == 0.0
 
 
 def test_the_summary_file_holds_all_that_the_table_shows(summary: Summary, tmp_path: Path) -> None:
@@ -97,6 +102,26 @@ def test_the_summary_file_holds_all_that_the_table_shows(summary: Summary, tmp_p
     assert [month_cells(month) for month in read.months] == [month_cells(month) for month in summary.months]
     assert json.loads(summary_json(summary))["runs"][0]["tasks"] == [{"task": "train_model", "state": "success", "seconds": 30.2}]
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_fits_a_terminal_of_80_columns_and_the_page_says_how_to_log_in_and_stop(summary: Summary) -> None:
+    stack = {"ROUNDTRIP_HOME": "/home/me/.roundtrip", "ROUNDTRIP_AIRFLOW_USER": "admin", "MLFLOW_TRACKING_USERNAME": "admin"}
+    out = StringIO()
+    print_outcome(Console(file=out, width=80), summary, settings(stack))
+    page = out.getvalue()
+    for shown in (*TERMINAL_HEADINGS, "2013-05", "0.050 (0.050–0.200)", "decayed", "retrain", "http://127.0.0.1:17080", "make down"):
+        assert shown in page
+    assert "…" not in page
+    assert "/home/me/.roundtrip/env" in page
+
+
+def test_a_report_in_a_run_folder_is_opened_through_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUNDTRIP_STORAGE_ROOT", "s3://roundtrip")
+    monkeypatch.setenv("ROUNDTRIP_AIRFLOW_URL", "http://127.0.0.1:17080")
+    measured, decided = HELD
+    linked = dataclasses.replace(measured, links={"Evidently report": "s3://roundtrip/runs/flight_eta.watch_drift/one/drift_report.html"})
+    told = month([linked, decided], "2013-04")
+    assert told.links == {"Evidently report": "http://127.0.0.1:17080/roundtrip/reports/flight_eta.watch_drift/one/drift_report.html"}
 
 
 class Page(HTMLParser):
