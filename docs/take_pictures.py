@@ -1,4 +1,4 @@
-"""Take the pictures of README.md from the running stack: `python docs/take_pictures.py` after `make demo`.
+"""Take the pictures of README.md from the running stack: `python -m docs.take_pictures` after `make demo`.
 
 Needs Debian's chromium (playwright's own download is not used): `apt-get install chromium`.
 """
@@ -14,6 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 from roundtrip.contracts.settings import settings
 
 PICTURES = Path(__file__).parent / "pictures"
+SETTLING_MS = 5000
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -33,15 +34,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         log_in_to_airflow(page)
-        take(page, f"{settings().airflow_url}/dags", "airflow_dags")
         take(page, f"{settings().airflow_url}/dags/flight_eta.train_and_release", "airflow_train_and_release")
         take(page, f"file://{settings().home}/demo/report.html", "report")
-        mlflow = browser.new_context(
-            viewport={"width": 1440, "height": 900},
-            http_credentials={"username": settings().mlflow_user, "password": settings().mlflow_password},
-        ).new_page()
-        take(mlflow, f"{settings().mlflow_url}/#/models/flight_eta", "mlflow_model")
-        take(page, f"{settings().gateway_url}/docs", "gateway_docs")
         browser.close()
 
 
@@ -50,14 +44,13 @@ def log_in_to_airflow(page: Page) -> None:
     page.fill("input[name=username]", settings().airflow_user)
     page.fill("input[name=password]", settings().airflow_password)
     page.click("input[type=submit]")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(SETTLING_MS)
 
 
 def take(page: Page, address: str, name: str) -> None:
     """Open the address, let it settle, and keep what it shows as docs/pictures/<name>.png."""
     page.goto(address)
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(2000)
+    page.wait_for_timeout(SETTLING_MS)  # not until the network is idle: MLflow's and Airflow's pages ask again and again
     page.screenshot(path=PICTURES / f"{name}.png")
     print(f"docs/pictures/{name}.png  {address}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from io import StringIO
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from rich.console import Console
 
 from roundtrip.cli.demo.command import calendar_of, replay_months
 from roundtrip.cli.demo.summary import Summary
-from roundtrip.contracts.settings import settings
+from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.lakehouse.tables import read_table
 from roundtrip.monitoring.decisions import read_decisions
+from tests.docs.test_commands import shell_lines
 from tests.end_to_end.small_year import SmallYear
 from use_cases.flight_eta.declaration import USE_CASE
 
@@ -83,3 +86,11 @@ def test_driven_again_the_loop_does_nothing_twice(summary: Summary) -> None:
     assert [run.run for run in again.runs] == [run.run for run in summary.runs]
     assert again.table_versions == summary.table_versions
     assert again.months == summary.months
+
+
+def test_the_readmes_request_is_answered(summary: Summary) -> None:
+    (request,) = [line for line in shell_lines(REPOSITORY / "README.md") if line.startswith("curl")]
+    answer = json.loads(subprocess.run(["bash", "-c", request], capture_output=True, text=True, check=True).stdout)
+    assert answer["model_version"] == summary.releases[1].version
+    (prediction,) = answer["predictions"]
+    assert prediction["arrival_delay_minutes_p10"] < prediction["arrival_delay_minutes"] < prediction["arrival_delay_minutes_p90"]
