@@ -14,9 +14,8 @@ from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.tables import current_version, read_table, table_uri
+from roundtrip.serving.score_partition import MODEL_VERSION
 
-MODEL_VERSION = "model_version"
-"""Column of the predictions table: the version that predicted the row."""
 OUTCOME = "outcome"
 """The label as it arrived; a prediction has the same name as the label."""
 MICROSECONDS_A_DAY = 86_400_000_000
