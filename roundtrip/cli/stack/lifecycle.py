@@ -26,7 +26,7 @@ State = Literal["waiting", "starting", "ready", "failed"]
 Watcher = Callable[[str, State, float], None]
 """Called with a part's name, its new state and the seconds it took to get ready (so far)."""
 
-_PROBE_EVERY_S = 0.3
+_PROBE_EVERY_S = 0.5
 _FAILED_STARTS = 4
 """Starts after which `up` reports a service; supervisor goes on trying."""
 

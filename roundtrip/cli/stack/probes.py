@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import os
-import urllib.error
-import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from types import MappingProxyType
 
 from roundtrip.cli.stack.environment import MLFLOW_USER, addresses, s3_access
 from roundtrip.cli.stack.layout import BUCKET, HOST, Stack
 from roundtrip.contracts.errors import ServiceUnavailable
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
 
 
 def postgres_answers(stack: Stack) -> None:
@@ -72,19 +74,19 @@ def spark_counts(stack: Stack) -> None:
 
 def mlflow_searches(stack: Stack) -> None:
     credential = base64.b64encode(f"{MLFLOW_USER}:{stack.credentials.mlflow_password}".encode()).decode()
-    fetch_json(f"{stack.url('mlflow')}/api/2.0/mlflow/experiments/search?max_results=1", {"Authorization": f"Basic {credential}"})
+    _fetch(stack.ports["mlflow"], "/api/2.0/mlflow/experiments/search?max_results=1", {"Authorization": f"Basic {credential}"})
 
 
 def triton_is_ready(stack: Stack) -> None:
-    _fetch(f"{stack.url('triton_http')}/v2/health/ready", {})
+    _fetch(stack.ports["triton_http"], "/v2/health/ready")
 
 
 def gateway_is_live(stack: Stack) -> None:
-    _fetch(f"{stack.url('gateway')}/v2/health/live", {})
+    _fetch(stack.ports["gateway"], "/v2/health/live")
 
 
 def airflow_api_answers(stack: Stack) -> None:
-    health = fetch_json(f"{stack.url('airflow')}/api/v2/monitor/health", {})
+    health = _airflow_health(stack)
     if _part(health, "metadatabase").get("status") != "healthy":
         raise ServiceUnavailable(f"Airflow API: its metadata database is {_part(health, 'metadatabase').get('status')}")
 
@@ -101,23 +103,29 @@ def airflow_triggerer_beats(stack: Stack) -> None:
     _airflow_part_beats(stack, "triggerer", "latest_triggerer_heartbeat")
 
 
-def fetch_json(url: str, headers: dict[str, str]) -> dict[str, object]:
-    """The JSON object at `url`; raises ServiceUnavailable when there is none."""
-    return json.loads(_fetch(url, headers))  # type: ignore[no-any-return]
-
-
-def _fetch(url: str, headers: dict[str, str]) -> bytes:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business on 127.0.0.1
+def _fetch(port: int, path: str, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """What a GET answers; raises ServiceUnavailable unless that is 200. Without urllib, which loads all CA certificates for each call."""
+    connection = HTTPConnection(HOST, port, timeout=TIMEOUT_S)
     try:
-        with opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S) as answer:
-            return answer.read()  # type: ignore[no-any-return]
-    except (urllib.error.URLError, OSError) as error:
-        raise ServiceUnavailable(f"{url}: {error}") from error
+        connection.request("GET", path, headers=dict(headers))
+        answer = connection.getresponse()
+        content = answer.read()
+    except (HTTPException, OSError) as error:
+        raise ServiceUnavailable(f"http://{HOST}:{port}{path}: {error}") from error
+    finally:
+        connection.close()
+    if answer.status != HTTPStatus.OK:
+        raise ServiceUnavailable(f"http://{HOST}:{port}{path}: {answer.status} {answer.reason}")
+    return content
+
+
+def _airflow_health(stack: Stack) -> dict[str, object]:
+    return json.loads(_fetch(stack.ports["airflow"], "/api/v2/monitor/health"))  # type: ignore[no-any-return]
 
 
 def _airflow_part_beats(stack: Stack, part: str, heartbeat: str) -> None:
     """Whether its last heartbeat is younger than 30 s; one from before a restart can be that young too, and passes."""
-    status = _part(fetch_json(f"{stack.url('airflow')}/api/v2/monitor/health", {}), part)
+    status = _part(_airflow_health(stack), part)
     last = status.get(heartbeat)
     if status.get("status") != "healthy" or not isinstance(last, str):
         raise ServiceUnavailable(f"Airflow's {part} is {status.get('status')}")

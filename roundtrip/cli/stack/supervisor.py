@@ -18,6 +18,14 @@ from roundtrip.cli.stack.processes import HOME_MARK, Process, process_of
 from roundtrip.cli.stack.services import SERVICES, Service
 from roundtrip.contracts.errors import ServiceUnavailable
 
+STARTED_WITH = (
+    "requirements.txt",
+    "airflow.cfg",
+    "roundtrip/cli/stack/commands.py",
+    "roundtrip/cli/stack/environment.py",
+    "roundtrip/cli/stack/triton.py",
+)
+
 START_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 15.0
 """More than stopwaitsecs, after which supervisor kills what doesn't end."""
@@ -39,10 +47,11 @@ class SupervisorApi(Protocol):
 def configuration(stack: Stack) -> str:
     """supervisord.conf; no secret is in it, `launch` puts those into each service's environment.
 
-    The lock file's digest is: when that changes, the next `up` restarts every service on the new packages.
+    A digest of what services are started with is: when that changes, the next `up` restarts them all.
     """
-    lock = hashlib.sha256(repository_path("requirements.txt").read_bytes()).hexdigest()
-    return "\n".join([_SUPERVISORD.format(run=stack.run, logs=stack.logs), *(_program(stack, service, lock) for service in SERVICES)])
+    content = b"".join(repository_path(*name.split("/")).read_bytes() for name in STARTED_WITH)
+    digest = hashlib.sha256(content).hexdigest()
+    return "\n".join([_SUPERVISORD.format(run=stack.run, logs=stack.logs), *(_program(stack, service, digest) for service in SERVICES)])
 
 
 _SUPERVISORD = """\
@@ -62,11 +71,11 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
 
 
-def _program(stack: Stack, service: Service, lock: str) -> str:
+def _program(stack: Stack, service: Service, digest: str) -> str:
     return f"""\
 [program:{service.name}]
 command={program("python")} -m roundtrip.cli.stack.launch {service.name}
-environment=ROUNDTRIP_LOCK_FILE="{lock}"
+environment=ROUNDTRIP_STARTED_WITH="{digest}"
 autostart=false
 autorestart=true
 startsecs=1
