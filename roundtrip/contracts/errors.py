@@ -26,6 +26,10 @@ class UnknownUseCase(BadRequest):
     """No use case of that name is declared."""
 
 
+class UnknownFeed(BadRequest):
+    """The use case declares no feed of that name."""
+
+
 class BadName(BadRequest):
     """A name or address from a user that is not of the allowed form."""
 

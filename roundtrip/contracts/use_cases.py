@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from roundtrip.contracts.errors import UnknownFeed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
@@ -153,4 +155,9 @@ class UseCase:
         return tuple(entry for entry in self.inputs if entry.kind == "category")
 
     def feed(self, name: str) -> Feed:
-        return next(feed for feed in self.feeds if feed.name == name)
+        """The feed of that name; raises UnknownFeed, listing those that are declared."""
+        for feed in self.feeds:
+            if feed.name == name:
+                return feed
+        known = ", ".join(feed.name for feed in self.feeds)
+        raise UnknownFeed(f"use case {self.name} has no feed {name!r} (declared: {known}): ask for one of these.")
