@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from operators.links import RECEIPT_LINKS, browser_address
+from operators.links import RECEIPT_LINKS
+from roundtrip.contracts.report_addresses import browser_address
 
 
 def test_no_two_links_share_a_place_in_xcom() -> None:
