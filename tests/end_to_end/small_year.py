@@ -9,12 +9,10 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.lakehouse import landing
 from use_cases.flight_eta.declaration import USE_CASE
-from use_cases.flight_eta.replay import month_files
+from use_cases.flight_eta.replay import SOURCE_DATA, month_files
 
-SOURCE_DATA = REPOSITORY / ".roundtrip" / "source_data"
 PERCENT = 70
 """Percent of a month's flights that land: with fewer the tables' checks rightly refuse the month as truncated."""
 WARMER_F, LATER_MINUTES = 50, 40

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from roundtrip.contracts.errors import BadPartition, SetUpIncomplete
 from roundtrip.contracts.names import checked_partition, months_between
-from roundtrip.contracts.settings import settings
+from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.lakehouse import landing
 from use_cases.flight_eta.declaration import USE_CASE
 
 TRAINING_MONTHS = ("2013-01", "2013-02", "2013-03")
 REPLAYED_MONTHS = tuple(months_between("2013-04", "2013-12"))
 
+SOURCE_DATA = REPOSITORY / ".roundtrip" / "source_data"
+"""Where set-up unpacks the year's CSVs, wherever ROUNDTRIP_HOME is."""
 MONTHLY = ("flights", "weather")
 REGISTERS = ("planes", "airports", "airlines")
 OUTCOME_COLUMNS = ("year", "month", "day", "carrier", "flight", "origin", "arr_delay")
@@ -27,9 +29,7 @@ OUTCOME_COLUMNS = ("year", "month", "day", "carrier", "flight", "origin", "arr_d
 def land_month(feed: str, month: str) -> None:
     """Write the feed's files of the month into the landing zone, the marker last; does nothing when the marker is there or taken."""
     if month not in landed_months(feed):
-        files = {
-            source: "".join(lines).encode() for source, lines in month_files(feed, month, settings().home_path / "source_data").items()
-        }
+        files = {source: "".join(lines).encode() for source, lines in month_files(feed, month, SOURCE_DATA).items()}
         landing.land(USE_CASE.name, USE_CASE.feed(feed), month, files)
 
 
