@@ -15,9 +15,10 @@ FLIGHTS = """year,month,day,dep_time,arr_delay,carrier,flight,origin
 
 
 @pytest.fixture
-def source_data(storage_root: str, tmp_path: Path) -> Path:
-    folder = tmp_path / "home" / "source_data"
-    folder.mkdir(parents=True)
+def source_data(storage_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "source_data"
+    folder.mkdir()
+    monkeypatch.setattr(replay, "SOURCE_DATA", folder)
     (folder / "flights.csv").write_text(FLIGHTS)
     (folder / "weather.csv").write_text("origin,year,month,temp\nEWR,2013,1,30\nEWR,2013,2,31\n")
     for register in replay.REGISTERS:
