@@ -24,6 +24,8 @@ _ATTEMPTS = 6
 """Tries of one commit. Writers of other partitions only collide while a table is being created or its schema changes."""
 _CONFLICT = ("CONCURRENT", "Concurrent", "METADATA_CHANGED", "MetadataChanged", "PROTOCOL_CHANGED", "ProtocolChanged", "ALREADY_EXISTS")
 """What a lost race says; the client sees it as an exception of no particular type."""
+_RECENT_COMMITS = 50
+"""Commits looked at before all of them are: each is a file to read."""
 _PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days"}
 """Set when a table is created. A version whose log entry is gone (after 30 days by default) can't be read, whatever files are kept."""
 _KEEPS_CONTENT = ("OPTIMIZE", "VACUUM START", "VACUUM END")
@@ -100,14 +102,19 @@ def insert_missing(spark: SparkSession, frame: DataFrame, *, use_case_name: str,
 def last_commit(use_case_name: str, table: str, partition: str) -> tuple[int, Commit] | None:
     """Version and commit that gave the partition its present content; None when this can't be told (no table, other writers)."""
     try:
-        history = open_table(use_case_name, table).history()
+        opened = open_table(use_case_name, table)
     except TableMissing:
         return None
+    return _newest_of(opened.history(_RECENT_COMMITS), partition) or _newest_of(opened.history(), partition)
+
+
+def _newest_of(history: list[dict[str, object]], partition: str) -> tuple[int, Commit] | None:
+    """The newest commit of the partition in a history that starts with the newest."""
     for entry in history:
         if entry.get("userMetadata"):
-            commit = Commit(**json.loads(entry["userMetadata"]))
+            commit = Commit(**json.loads(str(entry["userMetadata"])))
             if commit.partition == partition:
-                return int(entry["version"]), commit
+                return int(str(entry["version"])), commit
         elif entry["operation"] not in _KEEPS_CONTENT:
             return None
     return None
