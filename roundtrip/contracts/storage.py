@@ -26,11 +26,16 @@ class StoredObject:
 
 @cache
 def s3_client() -> S3Client:
-    """One client a process; address and credentials come from AWS_* (settings.py)."""
+    """One client a process; address and credentials come from AWS_* (settings.py).
+
+    Its session is its own: boto3's default one would keep the first credentials that it found, when the cache here is cleared.
+    """
     import boto3
     from botocore.config import Config
 
-    return boto3.client("s3", config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 8, "mode": "standard"}))
+    return boto3.session.Session().client(
+        "s3", config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 8, "mode": "standard"})
+    )
 
 
 def join(uri: str, *parts: str) -> str:
