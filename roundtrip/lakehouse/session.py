@@ -21,7 +21,8 @@ _GONE = ("UNAVAILABLE", "stopped SparkContext", "SESSION_NOT_FOUND", "NO_ACTIVE_
 def spark_session() -> Iterator[SparkSession]:
     """A new session on the server of SPARK_REMOTE; raises ServiceUnavailable when the server is away or goes away.
 
-    Every session is stopped: one that is not can hang its process at exit.
+    Every session is stopped: one that is not can hang its process at exit. One at a time in a process: pyspark 4.2 gives a
+    checkpoint to the process's active session, whichever session the frame is of (DATAFRAME_NOT_FOUND).
     """
     # pyspark logs each failed statement again with its whole plan and both stack traces, before it raises it
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)

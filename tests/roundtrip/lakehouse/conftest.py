@@ -14,8 +14,9 @@ from tests.roundtrip.lakehouse.trips import TRIPS, new_receipt, run_folder, writ
 BuildTrips = Callable[..., Receipt]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spark(stack: Stack) -> Iterator[SparkSession]:
+    """Closed after each module: a job that is tested in this process opens its own, and there may be one at a time only."""
     with spark_session() as session:
         yield session
 

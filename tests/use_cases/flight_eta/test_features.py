@@ -120,7 +120,7 @@ a_flight = st.builds(
 a_report = st.builds(Report, hour=st.integers(-12, 80), wind=st.one_of(st.none(), st.floats(0, 60)))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     flights=st.lists(a_flight, min_size=2, max_size=30),
     leaves=st.integers(0, 3 * 24 * 60),
