@@ -24,6 +24,9 @@ from roundtrip.contracts.settings import REPOSITORY, settings
 
 log = logging.getLogger(__name__)
 
+SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"
+"""What a model was trained on, in its run folder, and how good it was: both go with the version, since run folders are pruned."""
+
 Figure = float | int | str | bool | None | list["Figure"] | dict[str, "Figure"]
 """What a receipt may hold: anything that JSON can."""
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pyspark.sql import SparkSession
 
 from roundtrip.contracts import storage
-from roundtrip.contracts.receipts import TableVersion
+from roundtrip.contracts.receipts import SNAPSHOT_FILE, TableVersion
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.definitions import tables_of
-from roundtrip.lakehouse.snapshot import FILE, Snapshot
+from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import current_version, open_table, spark_uri, table_uri
 
 SHORTEST_RETENTION_H = 168
@@ -49,7 +49,7 @@ def _cited_versions(use_case: UseCase) -> dict[str, set[int]]:
     """Table → versions that a model version's snapshot.json names."""
     cited: dict[str, set[int]] = {use_case.features_table: set(), use_case.outcomes_table: set()}
     for entry in storage.list_objects(storage.join(settings().storage_root, "models", use_case.name) + "/"):
-        if entry.uri.endswith(f"/{FILE}"):
+        if entry.uri.endswith(f"/{SNAPSHOT_FILE}"):
             snapshot = Snapshot.from_json(storage.read_bytes(entry.uri))
             cited[use_case.features_table].add(snapshot.features_version)
             cited[use_case.outcomes_table].add(snapshot.outcomes_version)

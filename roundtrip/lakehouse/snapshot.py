@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.names import checked_partition, checked_partitions
+from roundtrip.contracts.receipts import SNAPSHOT_FILE
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.tables import open_table, partitions_of, read_table
-
-FILE = "snapshot.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +43,14 @@ class Snapshot:
     @classmethod
     def load(cls, run_folder: str) -> Snapshot:
         """The snapshot of a run, by its folder's URI; raises SnapshotUnusable when the run has taken none."""
-        uri = storage.join(run_folder, FILE)
+        uri = storage.join(run_folder, SNAPSHOT_FILE)
         try:
             return cls.from_json(storage.read_bytes(uri))
         except FileNotFoundError:
             raise SnapshotUnusable(f"no {uri}: run `python -m jobs.snapshot_dataset` with this --run-dir first.") from None
 
     def save(self, run_folder: str) -> None:
-        storage.write_bytes(storage.join(run_folder, FILE), self.to_json())
+        storage.write_bytes(storage.join(run_folder, SNAPSHOT_FILE), self.to_json())
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roundtrip.contracts.receipts import TableVersion
+from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.skill import Skill
 from roundtrip.lakehouse.snapshot import Snapshot, load_rows
 from roundtrip.lakehouse.tables import table_uri
 from roundtrip.registry.version_folder import fetch
-
-SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.model_contract import ModelContract
-from roundtrip.contracts.receipts import RunFolder, code_commit
+from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, RunFolder, code_commit
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.quality import Evaluation
@@ -31,7 +31,6 @@ from roundtrip.registry.mlflow_run import FINGERPRINT_TAG, RUN_FOLDER_TAG, clien
 from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER, TrainingRecord, read_record
 
 CANDIDATE, CHALLENGER, CHAMPION = "candidate", "challenger", "champion"
-SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"
 _DATA = "data"
 """Name of the files' folder inside the logged model."""
 

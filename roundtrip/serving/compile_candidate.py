@@ -9,15 +9,13 @@ from pathlib import Path
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.model_contract import ModelContract
-from roundtrip.contracts.receipts import RunFolder
+from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.registry.version_folder import fetch, publish, published_digest, write_manifest
 from roundtrip.serving.compile import Compiled, build_version, check_version
 from roundtrip.serving.real_rows import held_out_columns
 from roundtrip.serving.scoring import CONTRACT_FILE
 from roundtrip.training.network import Network
-
-SNAPSHOT_FILE, EVALUATION_FILE = "snapshot.json", "evaluation.json"
 
 
 @dataclass(frozen=True)

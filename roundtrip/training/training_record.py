@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import ReceiptMissing
-from roundtrip.contracts.receipts import Figure, RunFolder, TableVersion
+from roundtrip.contracts.receipts import SNAPSHOT_FILE, Figure, RunFolder, TableVersion
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
 
@@ -67,7 +67,7 @@ def fingerprint(use_case: UseCase, folder: RunFolder, *, ranks: int) -> str:
 
 
 def _snapshot_text(folder: RunFolder) -> str:
-    uri = folder.file("snapshot.json")
+    uri = folder.file(SNAPSHOT_FILE)
     try:
         return storage.read_bytes(uri).decode()
     except FileNotFoundError:

@@ -104,6 +104,7 @@ def test_a_killed_service_comes_back(small: SmallStack, service: str) -> None:
     killed = small.pids()[service]
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: small.pids().get(service, killed) != killed)
+    assert small.pids()[service] != killed
 
 
 def test_what_a_killed_supervisor_leaves_is_replaced(small: SmallStack) -> None:
