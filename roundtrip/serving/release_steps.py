@@ -20,7 +20,7 @@ from roundtrip.serving.release import Release, ReleasedVersion, change, read_rel
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
 from roundtrip.serving.triton_client import TritonClient
-from roundtrip.serving.triton_repository import LARGEST_BATCH, model_name, put_version, remove_version, versions_of
+from roundtrip.serving.triton_repository import LARGEST_BATCH, model_name, put_version, remove_version, sole_writer, versions_of
 
 PROBE_DEADLINE_S = 5.0
 """Seconds for one batch of the probe: the first call of a version is the slowest."""
@@ -35,8 +35,8 @@ def stage(use_case_name: str, version: str, *, digest: str, why: str) -> Release
     """
     folder = fetch(use_case_name, version, digest=digest)
     candidate = ReleasedVersion(version=version, digest=digest, triton_model=model_name(use_case_name, folder))
-    put_version(_repository(), folder, use_case_name, version)
-    with _triton() as triton:
+    with sole_writer(_repository()), _triton() as triton:
+        put_version(_repository(), folder, use_case_name, version)
         if version not in triton.ready_versions(candidate.triton_model):
             triton.load(candidate.triton_model)
         if version not in triton.ready_versions(candidate.triton_model):
@@ -104,8 +104,8 @@ def wait_for_gateway(release: Release) -> None:
 def tidy(release: Release) -> list[str]:
     """Unload from Triton what the release neither serves nor keeps to roll back to; gives the versions that went."""
     kept = {(entry.triton_model, entry.version) for entry in release.kept}
-    superseded = [entry for entry in versions_of(_repository(), release.use_case) if entry not in kept]
-    with _triton() as triton:
+    with sole_writer(_repository()), _triton() as triton:
+        superseded = [entry for entry in versions_of(_repository(), release.use_case) if entry not in kept]
         for model in sorted({model for model, _ in superseded}):
             gone = [version for name, version in superseded if name == model]
             remaining = [remove_version(_repository(), model, version) for version in gone][-1]

@@ -7,9 +7,12 @@ another model beside it, which leaves the live version's configuration alone.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from roundtrip.contracts.model_contract import ModelContract
@@ -43,6 +46,18 @@ def config_text(contract: ModelContract, engine: str) -> str:
 def model_name(use_case_name: str, folder: Path) -> str:
     """Triton's name of the model that serves the version in `folder`."""
     return f"{use_case_name}-{hashlib.sha256((folder / CONFIG_FILE).read_bytes()).hexdigest()[:8]}"
+
+
+@contextmanager
+def sole_writer(repository: Path) -> Iterator[None]:
+    """Hold the repository while its files change and Triton takes them in; waits for whoever holds it.
+
+    A release job and a gateway's repair may meet here. Triton 2.51 hangs for good on a model whose files go while it loads them.
+    """
+    repository.mkdir(parents=True, exist_ok=True)
+    with (repository / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def put_version(repository: Path, folder: Path, use_case_name: str, version: str) -> str:

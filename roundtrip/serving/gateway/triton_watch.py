@@ -12,7 +12,7 @@ from roundtrip.contracts.errors import RoundtripError
 from roundtrip.serving.gateway.live_model import Answers, LiveModel
 from roundtrip.serving.gateway.metrics import Metrics
 from roundtrip.serving.triton_client import TritonClient
-from roundtrip.serving.triton_repository import put_version
+from roundtrip.serving.triton_repository import put_version, sole_writer
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class TritonWatch:
         """Load a version that Triton does not have; unload and load one that it calls ready but that misses PATIENCE answers."""
         name, triton_model = model.release.use_case, model.released.triton_model
         try:
-            with TritonClient(self._address, self._admin_key) as triton:
+            with sole_writer(self._repository), TritonClient(self._address, self._admin_key) as triton:
                 stuck = model.released.version in triton.ready_versions(triton_model)
                 if stuck and self._missed[name] < PATIENCE:
                     return
