@@ -127,7 +127,7 @@ def test_a_candidate_that_another_run_replaced_is_not_promoted(setting: Setting)
     with pytest.raises(ReleaseConflict, match=f"no longer at generation {generation}"):
         promote(setting.name, "2", expected_generation=generation, why="test")
     assert read_release(setting.name).live is None
-    assert setting.predict().status_code == 503
+    wait_until(lambda: setting.predict().status_code == 503, "the gateway has read the document, and serves nothing of it")
 
 
 def test_onnx_runtime_answers_while_triton_is_away_and_triton_again_when_it_is_back(setting: Setting) -> None:
