@@ -1,7 +1,8 @@
 """What Airflow costs: the jobs of train_and_release bare, one after the other, against the same jobs run by Airflow.
 
 `make bench-loop`, with the stack up and at least one model released (`make demo`). After a bare run that is not counted (it warms
-caches) each round runs both on the same partitions, one first and then the other; every run releases a version of its own. The result is committed as benchmarks/results/loop_<hardware>_<date>.json.
+caches) each round runs both on the same partitions, in alternating order; every run releases a version of its own. The result is
+committed as benchmarks/results/loop_<hardware>_<date>.json.
 """
 
 from __future__ import annotations
