@@ -31,7 +31,7 @@ from roundtrip.contracts.settings import REPOSITORY
 State = Literal["running", "ended", "lost"]
 """Lost: its supervisor is gone and left no exit code (kill -9, a power cut)."""
 
-LOOK_AGAIN_S = 0.2
+LOOK_AGAIN_S = 0.05
 """Seconds between two looks at a job's files: what a finished job waits at most for the task to notice."""
 
 
