@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,9 @@ from roundtrip.contracts.errors import BadName
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_PIECE_BYTES = 1 << 20
+"""Read at a time where an object is not needed whole."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,23 @@ def read_start(uri: str, size: int) -> bytes:
             return body.read(size)
     except client.exceptions.NoSuchKey:
         raise FileNotFoundError(uri) from None
+
+
+def sha256(uri: str) -> str:
+    """SHA-256 of the object's content, read in pieces; raises FileNotFoundError when there is none."""
+    bucket, key = _split(uri)
+    if bucket is None:
+        with Path(key).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    client = s3_client()
+    digest = hashlib.sha256()
+    try:
+        with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+            for piece in body.iter_chunks(_PIECE_BYTES):
+                digest.update(piece)
+    except client.exceptions.NoSuchKey:
+        raise FileNotFoundError(uri) from None
+    return digest.hexdigest()
 
 
 def write_bytes(uri: str, content: bytes) -> None:

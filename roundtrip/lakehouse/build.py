@@ -15,19 +15,19 @@ from pyspark.sql import functions as sf
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadDefinition, BadFile, ChecksFailed, RowsRejected, UnknownTable
 from roundtrip.contracts.names import checked_partition
-from roundtrip.contracts.receipts import Receipt, RunFolder
+from roundtrip.contracts.receipts import Receipt, RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.audit import audit
 from roundtrip.lakehouse.checks_page import checks_page
 from roundtrip.lakehouse.definitions import SQL, TableDefinition, definition_of
 from roundtrip.lakehouse.inputs import name_the_partition, run_query, show_inputs
 from roundtrip.lakehouse.landing import source_uri
-from roundtrip.lakehouse.publish import publish_partition
+from roundtrip.lakehouse.publish import Provenance, last_commit, publish_partition
 from roundtrip.lakehouse.quarantine import quarantine
 from roundtrip.lakehouse.reading import check_header, numbered_lines
 from roundtrip.lakehouse.row_contract import REASON, judged_rows, typed_rows
 from roundtrip.lakehouse.session import outages_named
-from roundtrip.lakehouse.tables import PARTITION_COLUMN
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, table_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +52,11 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of a partition, good and broken together, with what each breaks; and where they came from."""
+class Input:
+    """Where the rows of a partition come from: the landed file, or the query."""
 
-    judged: DataFrame
-    came_from: str
+    place: str
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def build_table(
 ) -> None:
     """Build and publish the partition; what was done goes into `receipt`, the checks' page into the run folder.
 
-    Built again, the same input changes nothing. Nothing is published when it raises: UnknownTable, MissingSource, BadFile,
-    TableMissing, RowsRejected (too many rows break the row contract), ChecksFailed.
+    A partition that was made from the same input by the same definition is left as it is, unread. Nothing is published when it raises:
+    UnknownTable, MissingSource, BadFile, TableMissing, RowsRejected (too many rows break the row contract), ChecksFailed.
     """
     definition = definition_of(use_case.name, table, root=root)
     if definition.written_by:
@@ -84,33 +84,55 @@ def build_table(
     build = Build(
         spark=spark, use_case=use_case, definition=definition, partition=checked_partition(partition), folder=folder, receipt=receipt
     )  # fmt: skip
-    rows = _landed_rows(build) if definition.source else _queried_rows(build)
-    counts = _count(rows.judged)
-    _quarantine_broken(build, rows, counts)
-    _refuse_too_many(build, counts, rows.came_from)
-    good = _good_rows(rows.judged, counts, definition)
+    source = _landed_file(build) if definition.source else _query(build)
+    if _is_held(build, source.provenance):
+        return
+    # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
+    judged = _judged(build, source).localCheckpoint()
+    counts = _count(judged)
+    _quarantine_broken(build, judged, counts, source.place)
+    _refuse_too_many(build, counts, source.place)
+    good = _good_rows(judged, counts, definition)
     _audit(build, good, counts)
-    _publish(build, good)
+    _publish(build, good, source.provenance)
 
 
-def _landed_rows(build: Build) -> Rows:
+def _landed_file(build: Build) -> Input:
     source, name = build.definition.source, build.use_case.name
     feeds = [feed.name for feed in build.use_case.feeds if source in feed.sources]
     if len(feeds) != 1:
         raise BadDefinition(f"{build.definition.name}: source {source!r} is delivered by {len(feeds)} feeds of {name}, not by one.")
     uri = source_uri(name, feeds[0], build.partition, source)
     check_header(uri, build.definition)
-    # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
-    return Rows(typed_rows(numbered_lines(build.spark, uri), build.definition, build.partition).localCheckpoint(), uri)
+    return Input(uri, Provenance(definition=build.definition.digest, files={uri: storage.sha256(uri)}))
 
 
-def _queried_rows(build: Build) -> Rows:
+def _query(build: Build) -> Input:
     inputs = show_inputs(build.spark, build.definition, build.partition)
     build.receipt.inputs = inputs.versions
     if inputs.missing:
         build.receipt.figures["history_missing"] = list(inputs.missing)
-    queried = run_query(build.spark, build.definition).localCheckpoint()
-    return Rows(judged_rows(queried, build.definition), f"sql/{build.use_case.name}/{build.definition.name}/query.sql")
+    place = f"sql/{build.use_case.name}/{build.definition.name}/query.sql"
+    return Input(place, Provenance(definition=build.definition.digest, tables=inputs.made_by))
+
+
+def _is_held(build: Build, provenance: Provenance) -> bool:
+    """Whether the table's partition was made from just this; then the receipt says so."""
+    name, table = build.use_case.name, build.definition.name
+    held = last_commit(name, table, build.partition)
+    if held is None or held[1].provenance != provenance:
+        return False
+    version, commit = held
+    build.receipt.outputs = [TableVersion(table, table_uri(name, table), version, commit.rows)]
+    build.receipt.figures |= {"rows_published": commit.rows, "unchanged": commit.transaction != build.transaction}
+    return True
+
+
+def _judged(build: Build, source: Input) -> DataFrame:
+    """Every row, good and broken, with what it breaks."""
+    if build.definition.source:
+        return typed_rows(numbered_lines(build.spark, source.place), build.definition, build.partition)
+    return judged_rows(run_query(build.spark, build.definition), build.definition)
 
 
 def _count(judged: DataFrame) -> RowCounts:
@@ -120,15 +142,15 @@ def _count(judged: DataFrame) -> RowCounts:
     return RowCounts(row[0], row[1], row[2] or "")
 
 
-def _quarantine_broken(build: Build, rows: Rows, counts: RowCounts) -> None:
+def _quarantine_broken(build: Build, judged: DataFrame, counts: RowCounts, came_from: str) -> None:
     read = sum(table.rows for table in build.receipt.inputs)
     build.receipt.figures |= {"rows_read": read or counts.total, "rows_quarantined": counts.broken}
     kept = quarantine(
         build.spark,
-        rows.judged.where(sf.col(REASON).isNotNull()),
+        judged.where(sf.col(REASON).isNotNull()),
         build.definition,
         count=counts.broken,
-        came_from=rows.came_from,
+        came_from=came_from,
         partition=build.partition,
         transaction=build.transaction,
     )
@@ -171,7 +193,7 @@ def _audit(build: Build, good: DataFrame, counts: RowCounts) -> None:
         )
 
 
-def _publish(build: Build, good: DataFrame) -> None:
+def _publish(build: Build, good: DataFrame, provenance: Provenance) -> None:
     published = publish_partition(
         build.spark,
         good,
@@ -179,6 +201,7 @@ def _publish(build: Build, good: DataFrame) -> None:
         table=build.definition.name,
         partition=build.partition,
         transaction=build.transaction,
+        provenance=provenance,
     )
     build.receipt.outputs.insert(0, published.version)
     build.receipt.figures |= {"rows_published": published.version.rows, "unchanged": published.unchanged}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,12 @@ class TableDefinition:
     """A built table: the tables its query sees, each with how many months before the partition."""
     query: str = ""
     checks: tuple[Check, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Changes with the definition and with the code that builds tables: what the same input would be made into."""
+        code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+        return hashlib.sha256(repr(self).encode() + code).hexdigest()[:16]
 
     @property
     def quarantine(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
@@ -11,6 +11,7 @@ from roundtrip.contracts.errors import BadDefinition, TableMissing
 from roundtrip.contracts.names import checked_partition, months_back
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.lakehouse.definitions import TableDefinition
+from roundtrip.lakehouse.publish import last_commits
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, open_table, rows_in, spark_uri, table_uri
 
 
@@ -21,6 +22,8 @@ class QueryInputs:
     versions: list[TableVersion]
     missing: list[str]
     """`<table> <month>`; before the first month of data that is in order, in a gap it is not."""
+    made_by: dict[str, int] = field(default_factory=dict)
+    """`<table> <month>` → the version that gave the month its content."""
 
 
 def name_the_partition(spark: SparkSession, partition: str) -> None:
@@ -47,7 +50,14 @@ def show_inputs(spark: SparkSession, definition: TableDefinition, partition: str
         frame = spark.read.format("delta").option("versionAsOf", version).load(spark_uri(uri))
         frame.where(sf.col(PARTITION_COLUMN).isin(months)).createOrReplaceTempView(table)
         inputs.versions.append(TableVersion(table, uri, version, rows_in(opened, months)))
+        inputs.made_by.update(_made_by(definition.use_case_name, table, version, [month for month in months if month in held]))
     return inputs
+
+
+def _made_by(use_case_name: str, table: str, version: int, months: list[str]) -> dict[str, int]:
+    """The commit of each month at `version`; `version` itself for a month whose writer can't be told."""
+    commits = last_commits(use_case_name, table, months, version=version)
+    return {f"{table} {month}": commits[month][0] if month in commits else version for month in months}
 
 
 def run_query(spark: SparkSession, definition: TableDefinition) -> DataFrame:

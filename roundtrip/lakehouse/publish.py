@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from pyspark.errors import PySparkException
@@ -34,6 +34,22 @@ _KEEPS_CONTENT = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What a partition was made from: made again from the same, it would be the same."""
+
+    definition: str = ""
+    """Digest of the table's folder in sql/ and of the code that builds tables."""
+    files: dict[str, str] = field(default_factory=dict)
+    """A raw table: URI of each landed file → SHA-256 of its content."""
+    tables: dict[str, int] = field(default_factory=dict)
+    """A built table: `<table> <month>` of each partition that was read → the version that gave it its content."""
+
+
+NOT_TOLD = Provenance()
+"""Of a partition whose writer does not say what it was made from."""
+
+
 @dataclass(frozen=True)
 class Commit:
     """What the metadata of a published version says."""
@@ -43,6 +59,12 @@ class Commit:
     rows: int
     fingerprint: str
     """Hash of all rows, whatever their order."""
+    provenance: Provenance = NOT_TOLD
+
+    @classmethod
+    def from_json(cls, content: str) -> Commit:
+        values = json.loads(content)
+        return cls(**values | {"provenance": Provenance(**values.get("provenance", {}))})
 
 
 @dataclass(frozen=True)
@@ -61,8 +83,15 @@ def publish(
 
 
 def publish_partition(
-    spark: SparkSession, frame: DataFrame, *, use_case_name: str, table: str, partition: str, transaction: str
-) -> Publication:  # fmt: skip
+    spark: SparkSession,
+    frame: DataFrame,
+    *,
+    use_case_name: str,
+    table: str,
+    partition: str,
+    transaction: str,
+    provenance: Provenance = NOT_TOLD,
+) -> Publication:
     """Replace the partition by `frame`, whose rows must all be of it (Delta refuses others).
 
     `transaction` names this write: the same one again changes nothing (a retry after a lost answer). Nor does
@@ -70,7 +99,7 @@ def publish_partition(
     Raises ServiceUnavailable when other writers win every try.
     """
     frame = frame.withColumn(PARTITION_COLUMN, sf.lit(checked_partition(partition)))
-    commit = Commit(partition, transaction, *_content(frame))
+    commit = Commit(partition, transaction, *_content(frame), provenance)
     uri = table_uri(use_case_name, table)
     found = last_commit(use_case_name, table, partition)
     if found is not None and (found[1].rows, found[1].fingerprint) == (commit.rows, commit.fingerprint):
@@ -101,23 +130,34 @@ def insert_missing(spark: SparkSession, frame: DataFrame, *, use_case_name: str,
 
 def last_commit(use_case_name: str, table: str, partition: str) -> tuple[int, Commit] | None:
     """Version and commit that gave the partition its present content; None when this can't be told (no table, other writers)."""
+    return last_commits(use_case_name, table, [partition]).get(partition)
+
+
+def last_commits(
+    use_case_name: str, table: str, partitions: Collection[str], *, version: int | None = None
+) -> dict[str, tuple[int, Commit]]:
+    """Partition → version and commit that gave it the content it has at `version`, or now; without those that can't be told."""
     try:
-        opened = open_table(use_case_name, table)
+        opened = open_table(use_case_name, table, version=version)
     except TableMissing:
-        return None
-    return _newest_of(opened.history(_RECENT_COMMITS), partition) or _newest_of(opened.history(), partition)
+        return {}
+    found = _newest_of(opened.history(_RECENT_COMMITS), partitions)
+    return found if len(found) == len(set(partitions)) else _newest_of(opened.history(), partitions)
 
 
-def _newest_of(history: list[dict[str, object]], partition: str) -> tuple[int, Commit] | None:
-    """The newest commit of the partition in a history that starts with the newest."""
+def _newest_of(history: list[dict[str, object]], partitions: Collection[str]) -> dict[str, tuple[int, Commit]]:
+    """The newest commit of each of the partitions in a history that starts with the newest."""
+    found: dict[str, tuple[int, Commit]] = {}
     for entry in history:
+        if len(found) == len(set(partitions)):
+            break
         if entry.get("userMetadata"):
-            commit = Commit(**json.loads(str(entry["userMetadata"])))
-            if commit.partition == partition:
-                return int(str(entry["version"])), commit
+            commit = Commit.from_json(str(entry["userMetadata"]))
+            if commit.partition in partitions:
+                found.setdefault(commit.partition, (int(str(entry["version"])), commit))
         elif entry["operation"] not in _KEEPS_CONTENT:
-            return None
-    return None
+            break
+    return found
 
 
 def _content(frame: DataFrame) -> tuple[int, str]:
