@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,7 +83,7 @@ def sha256(uri: str) -> str:
     client = s3_client()
     digest = hashlib.sha256()
     try:
-        with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+        with closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body:
             for piece in body.iter_chunks(_PIECE_BYTES):
                 digest.update(piece)
     except client.exceptions.NoSuchKey:

@@ -1,9 +1,11 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadFile, BadPartition, ChecksFailed, MissingSource, RowsRejected, TableMissing
+from roundtrip.lakehouse.publish import last_commit
 from roundtrip.lakehouse.tables import current_version, read_table
 from tests.roundtrip.lakehouse.conftest import BuildTrips
 from tests.roundtrip.lakehouse.trips import GOOD, HEADER, land_trips, new_receipt, run_folder
@@ -43,6 +45,23 @@ def test_built_twice_is_built_once(build: BuildTrips) -> None:
     assert first.outputs == retried.outputs == again.outputs
     assert current_version("trips", "raw_trips") == 0
     assert read_table("trips", "raw_trips").num_rows == 3
+
+
+def test_a_partition_is_built_anew_when_its_definition_or_a_month_that_it_read_changed(build: BuildTrips, tmp_path: Path) -> None:
+    for month in ("2013-03", "2013-04"):
+        land_trips(f"a,{month}-01T10:00:00Z,30,Ulm,NA", month=month)
+        build(partition=month)
+    first = build("features", run="1")
+    (version, commit) = last_commit("trips", "features", "2013-04") or pytest.fail("no commit")
+    assert (version, commit.provenance.tables) == (0, {"raw_trips 2013-03": 0, "raw_trips 2013-04": 1})
+    assert "checks_passed" in first.figures and "checks_passed" not in build("features", run="2").figures
+    land_trips("a,2013-03-01T10:00:00Z,30,Ulm,NA", "b,2013-03-01T11:00:00Z,30,Ulm,NA", month="2013-03")
+    build(partition="2013-03", run="3")
+    assert build("features", run="3").figures["unchanged"] is False
+    assert read_table("trips", "features").column("known_trips").to_pylist() == [3]
+    query = tmp_path / "sql/trips/features/query.sql"
+    query.write_text(query.read_text().replace("count(*)", "1 + count(*)"))
+    assert build("features", run="4").figures["unchanged"] is False
 
 
 def test_broken_rows_go_to_quarantine_with_reason_and_line(build: BuildTrips) -> None:
