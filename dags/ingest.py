@@ -5,7 +5,8 @@
 **Does** claim the markers, then stage by stage build the tables of each partition: read, row contract (rows that break it
 go to the quarantine table), Great Expectations checks, publish. A stage waits for the one before it in *all* partitions, because
 a month's features look back into the month before. A partition that fails stops there, the others go on, and the run ends
-as failed.
+as failed. Months that look back into a corrected one are built again, as far as that changes them; models that were trained on what
+was replaced are flagged in MLflow.
 
 **Emits** one event per finished partition, which starts the scoring (features) or the drift check (outcomes).
 
@@ -37,7 +38,7 @@ for use_case in declared_use_cases():
             params=ANY_LANDED,
         ):
             arguments = {"feed": feed.name, "partitions": "{{ params.partitions or '' }}"}
-            found = Job(task_id="find_new_files", task_display_name="Find new files", arguments=arguments, hands_over="partitions")
+            found = Job(task_id="find_new_files", task_display_name="Find new files", arguments=arguments, hands_over="builds")
             built = build_stages(feed.stages, of=found, emits=asset(use_case, feed.emits))
             chain(found, *built)
             [found, *built] >> EmptyOperator(task_id="all_built", task_display_name="All built", trigger_rule="none_failed")

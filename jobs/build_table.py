@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from pyspark.sql import SparkSession
 
 from roundtrip.contracts.names import folder_name
-from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
+from roundtrip.contracts.receipts import Figure, RunFolder, job_parser, receipt_for
+from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.audit import import_ahead
 from roundtrip.lakehouse.build import build_table
+from roundtrip.lakehouse.dependents import superseded
 from roundtrip.lakehouse.session import spark_session
 from use_cases import use_case_named
 
@@ -33,6 +35,18 @@ def main(argv: Sequence[str] | None = None) -> None:
                 spark = spark or sessions.enter_context(spark_session())
                 import_ahead()
                 build_table(spark, use_case, table, request.partition, folder=RunFolder(request.run_dir), receipt=receipt)
+                if table in (use_case.features_table, use_case.outcomes_table):
+                    receipt.figures["models_flagged"] = _flag_models(use_case, request.partition)
+
+
+def _flag_models(use_case: UseCase, partition: str) -> list[Figure]:
+    """Versions trained on what the partition held before. MLflow's client is imported where there are any: it takes 2 s."""
+    versions = superseded(use_case, partition)
+    if versions:
+        from roundtrip.registry.superseded import flag_superseded
+
+        flag_superseded(use_case.name, partition, versions)
+    return list(versions)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Claim the partitions of a feed that have landed, so that this run builds them and no other does."""
+"""Claim the partitions of a feed that have landed, so that this run builds them and no other does, and find what depends on them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.names import checked_partitions
 from roundtrip.contracts.receipts import job_parser, receipt_for
+from roundtrip.lakehouse.dependents import dependents
 from roundtrip.lakehouse.landing import claim
 from use_cases import use_case_named
 
@@ -22,10 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     request = parse(argv)
     with receipt_for(request) as receipt:
         use_case = use_case_named(request.use_case)
+        feed = use_case.feed(request.feed)
         asked = checked_partitions(request.partitions) if request.partitions else None
-        receipt.figures["partitions"] = list(
-            claim(use_case.name, use_case.feed(request.feed), run_folder=request.run_dir, partitions=asked)
-        )
+        claimed = claim(use_case.name, feed, run_folder=request.run_dir, partitions=asked)
+        behind = dependents(use_case, feed, claimed)
+        receipt.figures["partitions"] = list(claimed)
+        receipt.figures["builds"] = [{"partition": month, "dependent": month in behind} for month in sorted({*claimed, *behind})]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Job(ResumableJobMixin, BaseOperator):
     :param job: module of jobs/; the task's id when left out
     :param arguments: further arguments of the job (operators/arguments.py), templated; one that renders empty is left out
     :param partition: the job's `--partition`, templated; also the partition of the asset events that the task emits
-    :param hands_over: the figure or attribute to return instead of the receipt's summary, for tasks that are mapped over it
+    :param hands_over: the figure to return instead of the receipt's summary, for tasks that are mapped over it
     """
 
     external_id_key = "attempt"
@@ -127,15 +127,18 @@ class Job(ResumableJobMixin, BaseOperator):
         return RunFolder.of(context["dag_run"].dag_id, context["dag_run"].run_id)
 
     def _hand_over(self, context: Context) -> Figure:
-        folder = self._run_folder(context)
-        receipts = [folder.receipt(self.job, part) for part in receipt_parts(self._arguments())]
+        folder, receipts = self._run_folder(context), self._receipts(context)
         summary = summary_of(receipts, folder)
         self.receipt_links = links_of(receipts, folder)
         self._emit(context)
         if not self.hands_over:
             return summary
         context["ti"].xcom_push(key="summary", value=summary)
-        return self.partition if self.hands_over == "partition" else receipts[0].figures[self.hands_over]
+        return receipts[0].figures[self.hands_over]
+
+    def _receipts(self, context: Context) -> list[Receipt]:
+        """Of a job that got done, one per part."""
+        return [self._run_folder(context).receipt(self.job, part) for part in receipt_parts(self._arguments())]
 
     def _emit(self, context: Context) -> None:
         """Tell which partition the task's asset events are about."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 
 from roundtrip.contracts import errors, storage
-from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
+from roundtrip.contracts.receipts import Figure, RunFolder, job_parser, receipt_for
+
+LANDED, DEPENDENT = ("2013-01", "2013-02", "2013-03"), ("2013-04", "2013-05")
+BUILDS: Figure = [{"partition": month, "dependent": month in DEPENDENT} for month in (*LANDED, *DEPENDENT)]
 
 
 def main() -> None:
@@ -20,7 +23,7 @@ def main() -> None:
         with receipt_for(request, part=part) as receipt:
             print(f"tiny job at work on {part or 'nothing'}", flush=True)
             act(request)
-            receipt.figures |= {"rows": 3, "partitions": ["2013-01", "2013-02", "2013-03"]}
+            receipt.figures |= {"rows": 3, "builds": BUILDS, "unchanged": request.partition in ("2013-01", "2013-05")}
             receipt.links["MLflow run"] = "http://mlflow/run"
 
 

@@ -26,11 +26,11 @@ with DAG("ends", schedule=None, default_args=ARGS, params={"month": Param("2013-
     TinyJob(task_id="harmful", arguments={"feed": "x; rm -rf /"})
 
 with DAG("ingests", schedule=None, default_args={"use_case": "flight_eta", "job": "tiny_job"}):
-    found = TinyJob(task_id="find", hands_over="partitions")
+    found = TinyJob(task_id="find", hands_over="builds")
     built = build_stages([["raw_rows"], ["clean_rows"], ["features"]], of=found, emits=Asset("tiny/features"))
     [found, *built] >> EmptyOperator(task_id="all_built", trigger_rule="none_failed")
 
 with DAG("ingests_nothing", schedule=None, default_args={"use_case": "flight_eta", "job": "tiny_job"}):
-    nothing = TinyJob(task_id="find", arguments={"feed": "answer_is_no"}, hands_over="partitions")
+    nothing = TinyJob(task_id="find", arguments={"feed": "answer_is_no"}, hands_over="builds")
     built = build_stages([["raw_rows"], ["features"]], of=nothing, emits=Asset("tiny/features"))
     [nothing, *built] >> EmptyOperator(task_id="all_built", trigger_rule="none_failed")

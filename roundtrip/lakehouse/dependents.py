@@ -1,0 +1,52 @@
+"""Restatement: which months a corrected month makes stale, and which models were trained on what it replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from roundtrip.contracts import storage
+from roundtrip.contracts.names import months_apart
+from roundtrip.contracts.receipts import SNAPSHOT_FILE
+from roundtrip.contracts.settings import settings
+from roundtrip.contracts.use_cases import Feed, UseCase
+from roundtrip.lakehouse.definitions import SQL, definition_of
+from roundtrip.lakehouse.publish import last_commits
+from roundtrip.lakehouse.snapshot import Snapshot
+from roundtrip.lakehouse.tables import partitions_of
+
+
+def dependents(use_case: UseCase, feed: Feed, partitions: Collection[str], *, root: Path = SQL) -> list[str]:
+    """Months that are built and look back into one of `partitions`, which are left out themselves; sorted.
+
+    A month is here when its tables may read the others, not only when they do: building it again from the same is no work.
+    """
+    definitions = [[definition_of(use_case.name, table, root=root) for table in stage] for stage in feed.stages]
+    reach = sum(max((back for definition in stage for back in definition.reads.values()), default=0) for stage in definitions)
+    built = {month for table in feed.stages[-1] for month in partitions_of(use_case.name, table)}
+    behind = {month for month in built for origin in partitions if 0 < months_apart(origin, month) <= reach}
+    return sorted(behind - set(partitions))
+
+
+def superseded(use_case: UseCase, partition: str) -> dict[str, str]:
+    """Model version → what changed, for each that was trained on a content of the partition that is no longer the present one."""
+    snapshots = {version: pinned for version, pinned in snapshots_in_store(use_case.name).items() if partition in pinned.partitions}
+    tables = (use_case.features_table, use_case.outcomes_table) if snapshots else ()
+    commits = {table: last_commits(use_case.name, table, [partition]).get(partition) for table in tables}
+    now = {table: commit[0] for table, commit in commits.items() if commit is not None}
+    found = {version: _changes(use_case, snapshot, now) for version, snapshot in snapshots.items()}
+    return {version: changes for version, changes in found.items() if changes}
+
+
+def _changes(use_case: UseCase, snapshot: Snapshot, now: Mapping[str, int]) -> str:
+    """`features 3 → 9` for each pinned table whose partition was replaced since; empty when none was."""
+    pinned = {use_case.features_table: snapshot.features_version, use_case.outcomes_table: snapshot.outcomes_version}
+    return ", ".join(f"{table} {pinned[table]} → {version}" for table, version in now.items() if version > pinned[table])
+
+
+def snapshots_in_store(use_case_name: str) -> dict[str, Snapshot]:
+    """Model version → what it was trained on, for every version folder in the store."""
+    folder = storage.join(settings().storage_root, "models", use_case_name) + "/"
+    places = [entry.uri[len(folder) :].split("/") for entry in storage.list_objects(folder)]
+    versions = sorted(place[0] for place in places if place[1:] == [SNAPSHOT_FILE])
+    return {version: Snapshot.from_json(storage.read_bytes(storage.join(folder, version, SNAPSHOT_FILE))) for version in versions}
