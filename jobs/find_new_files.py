@@ -21,7 +21,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     request = parse(argv)
-    with receipt_for(request) as receipt:
+    with receipt_for(request, part=request.feed) as receipt:
         use_case = use_case_named(request.use_case)
         feed = use_case.feed(request.feed)
         asked = checked_partitions(request.partitions) if request.partitions else None

@@ -51,7 +51,7 @@ def command_line(arguments: Mapping[str, str]) -> list[str]:
 
 
 def receipt_parts(arguments: Mapping[str, str]) -> list[str]:
-    """Which receipts a job of these arguments leaves: one per table and partition, or just one."""
+    """Which receipts a job of these arguments leaves: one per table and partition, one of the feed, or just one."""
     if "tables" in arguments:
         return [f"{table}.{arguments['partition']}" for table in arguments["tables"].split(",")]
-    return [""]
+    return [arguments.get("feed", "")]

@@ -44,7 +44,7 @@ def use_case_dag(
     *,
     title: str,
     doc: str | None,
-    schedule: CronTriggerTimetable | PartitionedAssetTimetable | Sequence[Asset],
+    schedule: CronTriggerTimetable | PartitionedAssetTimetable | Sequence[Asset] | None,
     deadline: timedelta,
     params: Mapping[str, Param] | None = None,
 ) -> DAG:

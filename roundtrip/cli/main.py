@@ -14,6 +14,7 @@ from rich.console import Console
 
 from roundtrip.cli import check as checking
 from roundtrip.cli import doctor as examining
+from roundtrip.cli import quarantine
 from roundtrip.cli.demo.command import run_demo
 from roundtrip.cli.stack import environment, lifecycle, log_files, overview
 from roundtrip.cli.stack.layout import Stack, load_stack, repository_path
@@ -22,6 +23,7 @@ from roundtrip.cli.stack.watching import watched
 from roundtrip.contracts.errors import BadRequest, RoundtripError, SetUpIncomplete, UnknownJob
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(quarantine.app, name="quarantine")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Services = Annotated[list[str] | None, typer.Argument(help="Only these, and what they need.")]
 

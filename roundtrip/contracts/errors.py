@@ -58,6 +58,10 @@ class NothingLanded(AnswerIsNo):
     """No partition of the feed has landed since the last look."""
 
 
+class NothingToReplay(AnswerIsNo):
+    """No row waits in quarantine that the contract as it is now may let pass."""
+
+
 class MissingSource(BadRequest):
     """A landed partition lacks a source file that its feed declares."""
 

@@ -23,7 +23,11 @@ def test_partitions_with_a_marker_are_handed_over(run_dir: str) -> None:
     for month in ("2013-04", "2013-02"):
         lay_marker(month)
     find_new_files.main(request(run_dir))
-    assert RunFolder(run_dir).receipt("find_new_files").figures["partitions"] == ["2013-02", "2013-04"]
+    assert RunFolder(run_dir).receipt("find_new_files", "operations").figures["partitions"] == ["2013-02", "2013-04"]
+    assert RunFolder(run_dir).receipt("find_new_files", "operations").figures["builds"] == [
+        {"partition": "2013-02", "dependent": False},
+        {"partition": "2013-04", "dependent": False},
+    ]
 
 
 def test_nothing_new_is_no_failure(run_dir: str) -> None:
