@@ -45,9 +45,12 @@ def storage_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
 def stack() -> Stack:
     """The embedded stack, brought up if it isn't; its addresses and credentials are in this process's environment from here on.
 
-    It is left running: the next test run, or `make demo`, goes on with it.
+    It is left running: the next test run, or `make demo`, goes on with it. ROUNDTRIP_TEST_SERVICES="s3 spark" brings up only these, and
+    what they need: enough for the tests of tables.
     """
-    finished = subprocess.run([sys.executable, "-m", "roundtrip.cli", "up", "--json"], capture_output=True, text=True, check=False)
+    services = os.environ.get("ROUNDTRIP_TEST_SERVICES", "").split()
+    argv = [sys.executable, "-m", "roundtrip.cli", "up", *services, "--json"]
+    finished = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout), "`roundtrip up --json` names every part"
     running = load_stack()

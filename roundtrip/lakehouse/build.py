@@ -23,7 +23,7 @@ from roundtrip.lakehouse.definitions import SQL, TableDefinition, definition_of
 from roundtrip.lakehouse.inputs import name_the_partition, run_query, show_inputs
 from roundtrip.lakehouse.landing import source_uri
 from roundtrip.lakehouse.publish import Provenance, last_commit, publish_partition
-from roundtrip.lakehouse.quarantine import quarantine
+from roundtrip.lakehouse.quarantine import quarantine, settled
 from roundtrip.lakehouse.reading import check_header, numbered_lines
 from roundtrip.lakehouse.row_contract import REASON, judged_rows, typed_rows
 from roundtrip.lakehouse.session import outages_named
@@ -90,11 +90,15 @@ def build_table(
     # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
     judged = _judged(build, source).localCheckpoint()
     counts = _count(judged)
-    _quarantine_broken(build, judged, counts, source.place)
-    _refuse_too_many(build, counts, source.place)
     good = _good_rows(judged, counts, definition)
-    _audit(build, good, counts)
-    _publish(build, good, source.provenance)
+    try:
+        _refuse_too_many(build, counts, source.place)
+        _audit(build, good, counts)
+    except (BadFile, RowsRejected, ChecksFailed):
+        _quarantine_broken(build, judged, counts, source, replayed_in=None)
+        raise
+    _publish(build, good, source.provenance, counts)
+    _quarantine_broken(build, judged, counts, source, replayed_in=folder.uri)
 
 
 def _landed_file(build: Build) -> Input:
@@ -117,12 +121,14 @@ def _query(build: Build) -> Input:
 
 
 def _is_held(build: Build, provenance: Provenance) -> bool:
-    """Whether the table's partition was made from just this; then the receipt says so."""
+    """Whether the table's partition was made from just this, and its quarantine too; then the receipt says so."""
     name, table = build.use_case.name, build.definition.name
-    held = last_commit(name, table, build.partition)
+    held, apart = (last_commit(name, each, build.partition) for each in (table, build.definition.quarantine))
     if held is None or held[1].provenance != provenance:
         return False
     version, commit = held
+    if not settled(apart[1] if apart else None, provenance, broken=commit.broken):
+        return False
     build.receipt.outputs = [TableVersion(table, table_uri(name, table), version, commit.rows)]
     build.receipt.figures |= {"rows_published": commit.rows, "unchanged": commit.transaction != build.transaction}
     return True
@@ -142,7 +148,7 @@ def _count(judged: DataFrame) -> RowCounts:
     return RowCounts(row[0], row[1], row[2] or "")
 
 
-def _quarantine_broken(build: Build, judged: DataFrame, counts: RowCounts, came_from: str) -> None:
+def _quarantine_broken(build: Build, judged: DataFrame, counts: RowCounts, source: Input, *, replayed_in: str | None) -> None:
     read = sum(table.rows for table in build.receipt.inputs)
     build.receipt.figures |= {"rows_read": read or counts.total, "rows_quarantined": counts.broken}
     kept = quarantine(
@@ -150,11 +156,13 @@ def _quarantine_broken(build: Build, judged: DataFrame, counts: RowCounts, came_
         judged.where(sf.col(REASON).isNotNull()),
         build.definition,
         count=counts.broken,
-        came_from=came_from,
+        came_from=source.place,
         partition=build.partition,
         transaction=build.transaction,
+        provenance=source.provenance,
+        replayed_in=replayed_in,
     )
-    build.receipt.outputs = [kept] if kept else []
+    build.receipt.outputs += [kept] if kept else []
 
 
 def _refuse_too_many(build: Build, counts: RowCounts, came_from: str) -> None:
@@ -193,7 +201,7 @@ def _audit(build: Build, good: DataFrame, counts: RowCounts) -> None:
         )
 
 
-def _publish(build: Build, good: DataFrame, provenance: Provenance) -> None:
+def _publish(build: Build, good: DataFrame, provenance: Provenance, counts: RowCounts) -> None:
     published = publish_partition(
         build.spark,
         good,
@@ -202,6 +210,7 @@ def _publish(build: Build, good: DataFrame, provenance: Provenance) -> None:
         partition=build.partition,
         transaction=build.transaction,
         provenance=provenance,
+        broken=counts.broken,
     )
-    build.receipt.outputs.insert(0, published.version)
+    build.receipt.outputs.append(published.version)
     build.receipt.figures |= {"rows_published": published.version.rows, "unchanged": published.unchanged}

@@ -60,6 +60,8 @@ class Commit:
     fingerprint: str
     """Hash of all rows, whatever their order."""
     provenance: Provenance = NOT_TOLD
+    broken: int = 0
+    """Rows of the same input that broke the row contract, and are in quarantine instead."""
 
     @classmethod
     def from_json(cls, content: str) -> Commit:
@@ -91,6 +93,7 @@ def publish_partition(
     partition: str,
     transaction: str,
     provenance: Provenance = NOT_TOLD,
+    broken: int = 0,
 ) -> Publication:
     """Replace the partition by `frame`, whose rows must all be of it (Delta refuses others).
 
@@ -99,7 +102,7 @@ def publish_partition(
     Raises ServiceUnavailable when other writers win every try.
     """
     frame = frame.withColumn(PARTITION_COLUMN, sf.lit(checked_partition(partition)))
-    commit = Commit(partition, transaction, *_content(frame), provenance)
+    commit = Commit(partition, transaction, *_content(frame), provenance, broken)
     uri = table_uri(use_case_name, table)
     found = last_commit(use_case_name, table, partition)
     if found is not None and (found[1].rows, found[1].fingerprint) == (commit.rows, commit.fingerprint):

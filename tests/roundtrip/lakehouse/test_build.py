@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,10 @@ import pytest
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadFile, BadPartition, ChecksFailed, MissingSource, RowsRejected, TableMissing
 from roundtrip.lakehouse.publish import last_commit
-from roundtrip.lakehouse.tables import current_version, read_table
+from roundtrip.lakehouse.replay import quarantined
+from roundtrip.lakehouse.tables import current_version, read_table, table_uri
 from tests.roundtrip.lakehouse.conftest import BuildTrips
-from tests.roundtrip.lakehouse.trips import GOOD, HEADER, land_trips, new_receipt, run_folder
+from tests.roundtrip.lakehouse.trips import FEED, GOOD, HEADER, TRIPS, land_trips, new_receipt, run_folder
 
 BROKEN = (
     "d,2013-04-04T10:00:00Z,half,Ulm,1000",
@@ -164,3 +166,51 @@ def test_a_table_on_s3_is_built_and_read_there(build: BuildTrips, s3_root: str) 
     land_trips(*GOOD)
     assert build().outputs[0].uri.startswith(s3_root)
     assert read_table("trips", "raw_trips", partitions=["2013-04"], columns=["trip_id"]).num_rows == 3
+
+
+def mend(tmp_path: Path, old: str, new: str) -> None:
+    schema = tmp_path / "sql/trips/raw_trips/schema.yaml"
+    assert old in schema.read_text()
+    schema.write_text(schema.read_text().replace(old, new))
+
+
+def months_to_let_out(root: Path) -> list[str]:
+    return [month.partition for month in quarantined(TRIPS, FEED, root=root) if month.waiting and month.mended]
+
+
+def quarantined_lines() -> dict[int, str | None]:
+    """Line → the run that let it out; None while it waits."""
+    return {row["line"]: row["replayed_in"] for row in read_table("trips", "raw_trips_quarantine").to_pylist()}
+
+
+def test_rows_that_a_mended_contract_lets_pass_are_replayed_once_and_marked(build: BuildTrips, storage_root: str, tmp_path: Path) -> None:
+    land_trips(*many_good(9), BROKEN[3], BROKEN[6])
+    build(run="1")
+    assert quarantined_lines() == {11: None, 12: None}
+    assert months_to_let_out(tmp_path / "sql") == []
+    mend(tmp_path, "values: [Ulm, Bonn]", "values: [Ulm, Bonn, Rome]")
+    assert months_to_let_out(tmp_path / "sql") == ["2013-04"]
+    assert build(run="2").figures["rows_published"] == 10
+    assert build(run="2").figures["unchanged"] is False and build(run="3").figures["unchanged"] is True
+    assert quarantined_lines() == {11: run_folder(storage_root, "2").uri, 12: None}
+    assert months_to_let_out(tmp_path / "sql") == []
+    assert sorted(read_table("trips", "raw_trips").column("trip_id").to_pylist())[0] == "g"
+
+
+def test_rows_are_not_marked_as_replayed_when_the_partition_is_refused(build: BuildTrips, tmp_path: Path) -> None:
+    land_trips(*many_good(9), BROKEN[3])
+    build(run="1")
+    mend(tmp_path, "values: [Ulm, Bonn]", "values: [Ulm, Bonn, Rome]")
+    mend(tmp_path, "maximum: 600", "maximum: 4")
+    with pytest.raises(RowsRejected):
+        build(run="2")
+    assert set(quarantined_lines().values()) == {None}
+
+
+def test_a_build_that_died_before_its_quarantine_was_written_is_finished_by_the_next(build: BuildTrips) -> None:
+    land_trips(*many_good(9), BROKEN[0])
+    build(run="1")
+    shutil.rmtree(table_uri("trips", "raw_trips_quarantine").removeprefix("file://"))
+    build(run="2")
+    assert list(quarantined_lines()) == [11]
+    assert current_version("trips", "raw_trips") == 0
