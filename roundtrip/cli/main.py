@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError
 from rich.console import Console
 
 from roundtrip.cli import check as checking
@@ -118,8 +119,15 @@ def run() -> None:
     try:
         app(prog_name="roundtrip")
     except RoundtripError as error:
-        Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
+        _say(str(error))
         sys.exit(2 if isinstance(error, BadRequest) else 1)
+    except BotoCoreError as error:
+        _say(f"the object store gives no answer ({error}): see `roundtrip status`, then run this again; it goes on from what is there.")
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _bring_up(stack: Stack, services: list[str], console: Console) -> dict[str, lifecycle.Started]:

@@ -38,9 +38,9 @@ def s3_client() -> S3Client:
     import boto3
     from botocore.config import Config
 
-    return boto3.session.Session().client(
-        "s3", config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 8, "mode": "standard"})
-    )
+    # the waits before a new attempt are 1, 2, 4 … 20 s, each cut at random: 12 attempts outlast a minute without the store
+    config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 12, "mode": "standard"})
+    return boto3.session.Session().client("s3", config=config)
 
 
 def join(uri: str, *parts: str) -> str:
