@@ -17,8 +17,8 @@ PAGE = 100
 """Rows of one answer: the most that Airflow's API gives ([api] maximum_page_limit)."""
 JOB_LOGGER = "airflow.task.operators"
 """Beginning of the logger's name under which operators stream their job's lines."""
-PATIENCE_S = 60.0
-"""Seconds that the API server may be away (a restart takes about 20) before the demo gives up."""
+PATIENCE_S = 180.0
+"""Seconds that the API server may be away before the demo gives up: a minute without PostgreSQL, and a restart of about 20 s."""
 
 T = TypeVar("T")
 
