@@ -11,7 +11,6 @@ from pyspark.sql import SparkSession
 from roundtrip.contracts.names import folder_name
 from roundtrip.contracts.receipts import Figure, RunFolder, job_parser, receipt_for
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.lakehouse.audit import import_ahead
 from roundtrip.lakehouse.build import build_table
 from roundtrip.lakehouse.dependents import superseded
 from roundtrip.lakehouse.session import spark_session
@@ -33,7 +32,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             with receipt_for(request, part=folder_name(f"{table}.{request.partition}")) as receipt:
                 use_case = use_case_named(request.use_case)
                 spark = spark or sessions.enter_context(spark_session())
-                import_ahead()
                 build_table(spark, use_case, table, request.partition, folder=RunFolder(request.run_dir), receipt=receipt)
                 if table in (use_case.features_table, use_case.outcomes_table):
                     receipt.figures["models_flagged"] = _flag_models(use_case, request.partition)

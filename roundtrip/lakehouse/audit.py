@@ -1,84 +1,67 @@
-"""The checks of checks.yaml, run by Great Expectations on a frame before it is published.
-
-Great Expectations is imported on first use: it takes 3–4 s of CPU time. `import_ahead` does it while Spark is working.
-"""
+"""The audit of a partition before it is published: its checks are run, their page is kept, and a check that `fails` stops it."""
 
 from __future__ import annotations
 
-import os
-import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 
-from roundtrip.contracts.errors import BadDefinition
-from roundtrip.lakehouse.definitions import Check
+from roundtrip.contracts import storage
+from roundtrip.contracts.errors import ChecksFailed
+from roundtrip.contracts.receipts import Receipt, RunFolder
+from roundtrip.lakehouse.checks_page import Audited, checks_page
+from roundtrip.lakehouse.data_docs import keep_latest, latest_page
+from roundtrip.lakehouse.definitions import TableDefinition
+from roundtrip.lakehouse.expectations import CheckResult, run_checks
+from roundtrip.lakehouse.tables import PARTITION_COLUMN
 
-if TYPE_CHECKING:
-    from great_expectations.core import ExpectationValidationResult
-    from great_expectations.expectations.expectation import Expectation
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """What one check found."""
-
-    check: Check
-    passed: bool
-    found: str
-    """The observed value, or how many rows were not as expected."""
+CHECKS = "Checks"
+"""Title of the page's link on the task."""
 
 
-def import_ahead() -> None:
-    """Start the import in the background; `audit` waits for it."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    threading.Thread(target=import_module, args=("great_expectations",), daemon=True).start()
+def audit(frame: DataFrame, audited: Audited, *, folder: RunFolder, receipt: Receipt) -> None:
+    """Run the checks of `frame`, the partition as it is to be published; figures and the page's link go into `receipt`.
+
+    `frame` is read two to four times: it should be a checkpoint. The page is kept in the run folder; the data docs show what is
+    published. Raises ChecksFailed when a check that `fails` was missed, BadDefinition when one can't run.
+    """
+    started = time.monotonic()
+    definition = audited.definition
+    results = run_checks(frame.drop(PARTITION_COLUMN), definition, name=audited.title)
+    receipt.figures["audit_seconds"] = round(time.monotonic() - started, 3)
+    page = checks_page(audited, results).encode()
+    receipt.links[CHECKS] = _page_in(folder, definition.name, audited.partition)
+    storage.write_bytes(receipt.links[CHECKS], page)
+    missed = [result for result in results if not result.passed]
+    receipt.figures["checks_passed"] = len(results) - len(missed)
+    receipt.figures["checks_warned"] = [result.check.because for result in missed if result.check.level == "warns"]
+    failed = [result for result in missed if result.check.level == "fails"]
+    if failed:
+        raise ChecksFailed(_message(audited, failed, len(results), receipt.links[CHECKS]))
+    keep_latest(definition, audited.partition, page)
 
 
-def audit(frame: DataFrame, checks: Sequence[Check], *, name: str) -> list[CheckResult]:
-    """One result per check, in order; raises BadDefinition for a check that can't run on this frame (column, argument)."""
-    if not checks:
-        return []
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_spark("lakehouse").add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe("partition").get_batch(batch_parameters={"dataframe": frame})
-    suite = gx.ExpectationSuite(name, expectations=[_expectation(check, place) for place, check in enumerate(checks)])
-    # no examples of unexpected values: each would be one more pass, and the quarantine holds the rows that matter
-    validated = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
-    by_place = {_place(result): result for result in validated.results}
-    return [_result(check, by_place[place], name) for place, check in enumerate(checks)]
-
-
-def _expectation(check: Check, place: int) -> Expectation:
-    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-    from pydantic.v1 import ValidationError
-
+def bring_page(definition: TableDefinition, partition: str, *, folder: RunFolder, receipt: Receipt) -> None:
+    """Copy the partition's latest page into the run folder, where Airflow shows it: of a partition that is left as it is."""
     try:
-        return ExpectationConfiguration(type=f"expect_{check.expect}", kwargs=dict(check.arguments), meta={"place": place}).to_domain_obj()
-    except (ExpectationNotFoundError, ValidationError) as error:
-        raise BadDefinition(f"check {check.expect!r} {check.arguments}: {error}. See greatexpectations.io/expectations.") from None
+        page = storage.read_bytes(latest_page(definition, partition))
+    except FileNotFoundError:  # removed since, with other data docs: the partition is as good without
+        return
+    receipt.links[CHECKS] = _page_in(folder, definition.name, partition)
+    storage.write_bytes(receipt.links[CHECKS], page)
 
 
-def _place(result: ExpectationValidationResult) -> int:
-    assert result.expectation_config is not None and result.expectation_config.meta is not None  # _expectation set both
-    return int(result.expectation_config.meta["place"])
+def _page_in(folder: RunFolder, table: str, partition: str) -> str:
+    """Where a run folder keeps the page of a table and partition."""
+    return folder.file("checks", f"{table}.{partition}.html")
 
 
-def _result(check: Check, result: ExpectationValidationResult, name: str) -> CheckResult:
-    problem = result.exception_info or {}
-    messages = [entry for entry in (problem, *problem.values()) if isinstance(entry, dict) and entry.get("exception_message")]
-    if messages:
-        raise BadDefinition(f"check {check.expect!r} of {name} can't run: {messages[0]['exception_message']}")
-    if "observed_value" in result.result:
-        return CheckResult(check=check, passed=bool(result.success), found=str(result.result["observed_value"]))
-    unexpected, rows = result.result["unexpected_count"], result.result["element_count"]
-    return CheckResult(check=check, passed=bool(result.success), found=f"{unexpected:,} of {rows:,} rows not as expected")
+def _message(audited: Audited, failed: Sequence[CheckResult], count: int, page: str) -> str:
+    first = failed[0]
+    rows = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first.sample)
+    return (
+        f"{audited.title}: {len(failed)} of {count} checks failed, nothing was published. First: {first.check.text}: found {first.found}. "
+        f"It matters because {first.check.because} {f'Such rows: {rows}. ' if rows else ''}Correct {audited.came_from}, or the "
+        f"definition in sql/{audited.definition.use_case_name}/{audited.definition.name} if the data is right. All results: {page}"
+    )

@@ -1,7 +1,7 @@
 """Build one partition of a table: write–audit–publish.
 
 Rows come from the landed file (raw tables) or from the query; those that break schema.yaml go to the quarantine table; the rest must
-pass checks.yaml before anyone can read them; then they replace the partition.
+pass the table's checks before anyone can read them; then they replace the partition.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from roundtrip.contracts.errors import BadDefinition, BadFile, ChecksFailed, Row
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import Receipt, RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.lakehouse.audit import audit
-from roundtrip.lakehouse.checks_page import checks_page
+from roundtrip.lakehouse.audit import audit, bring_page
+from roundtrip.lakehouse.checks_page import Audited
 from roundtrip.lakehouse.definitions import SQL, TableDefinition, definition_of
+from roundtrip.lakehouse.expectations import import_ahead
 from roundtrip.lakehouse.inputs import name_the_partition, run_query, show_inputs
 from roundtrip.lakehouse.landing import source_uri
 from roundtrip.lakehouse.publish import Provenance, last_commit, publish_partition
@@ -87,13 +88,14 @@ def build_table(
     source = _landed_file(build) if definition.source else _query(build)
     if _is_held(build, source.provenance):
         return
+    import_ahead()
     # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
     judged = _judged(build, source).localCheckpoint()
     counts = _count(judged)
     good = _good_rows(judged, counts, definition)
     try:
         _refuse_too_many(build, counts, source.place)
-        _audit(build, good, counts)
+        audit(good, _audited(build, counts, source), folder=folder, receipt=receipt)
     except (BadFile, RowsRejected, ChecksFailed):
         _quarantine_broken(build, judged, counts, source, replayed_in=None)
         raise
@@ -131,6 +133,7 @@ def _is_held(build: Build, provenance: Provenance) -> bool:
         return False
     build.receipt.outputs = [TableVersion(table, table_uri(name, table), version, commit.rows)]
     build.receipt.figures |= {"rows_published": commit.rows, "unchanged": commit.transaction != build.transaction}
+    bring_page(build.definition, build.partition, folder=build.folder, receipt=build.receipt)
     return True
 
 
@@ -183,22 +186,15 @@ def _good_rows(judged: DataFrame, counts: RowCounts, definition: TableDefinition
     return kept.select(*(column.name for column in definition.columns), PARTITION_COLUMN)
 
 
-def _audit(build: Build, good: DataFrame, counts: RowCounts) -> None:
-    """Run the checks, leave their page in the run folder, and raise ChecksFailed when one that `fails` was missed."""
-    results = audit(good, build.definition.checks, name=build.title)
-    page = build.folder.file("checks", f"{build.definition.name}.{build.partition}.html")
-    storage.write_bytes(page, checks_page(build.definition, build.partition, results, counts.total, counts.broken).encode())
-    build.receipt.links["Checks"] = page
-    missed = [result for result in results if not result.passed]
-    build.receipt.figures["checks_passed"] = len(results) - len(missed)
-    build.receipt.figures["checks_warned"] = [result.check.because for result in missed if result.check.level == "warns"]
-    failed = [result for result in missed if result.check.level == "fails"]
-    if failed:
-        first = failed[0]
-        raise ChecksFailed(
-            f"{build.title}: {len(failed)} of {len(results)} checks failed, nothing was published. First: {first.check.expect} "
-            f"{first.check.arguments} found {first.found}; it matters because {first.check.because} All results: {page}"
-        )
+def _audited(build: Build, counts: RowCounts, source: Input) -> Audited:
+    return Audited(
+        definition=build.definition,
+        partition=build.partition,
+        rows=counts.total,
+        broken=counts.broken,
+        came_from=source.place,
+        provenance=source.provenance,
+    )
 
 
 def _publish(build: Build, good: DataFrame, provenance: Provenance, counts: RowCounts) -> None:

@@ -1,28 +1,32 @@
-"""What sql/<use case>/<table>/ says about a table: schema.yaml (always), query.sql (built tables), checks.yaml (where there are checks)."""
+"""What sql/<use case>/<table>/ says about a table: schema.yaml (always), query.sql (built tables), checks.yaml (what that can't say)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-import yaml
+from pydantic import ConfigDict
 
 from roundtrip.contracts.errors import BadDefinition, UnknownTable
 from roundtrip.contracts.names import checked_name
 from roundtrip.contracts.settings import REPOSITORY
+from roundtrip.lakehouse.tables import PARTITION_COLUMN
+from roundtrip.lakehouse.yaml_file import Way, YamlFile
 
 SQL = REPOSITORY / "sql"
 
-Declared = TypeVar("Declared")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One column: what it holds, and what its values must be. A NULL meets every rule but `nullable`."""
 
+    __pydantic_config__ = _STRICT
     name: str
     type: Literal["int", "double", "string", "timestamp"]
     """Spark's type. Timestamps are UTC."""
@@ -43,6 +47,7 @@ class Column:
 class RowRule:
     """A condition over several columns of a row."""
 
+    __pydantic_config__ = _STRICT
     must: str
     """SQL condition; may use session.this_partition."""
     otherwise: str
@@ -53,32 +58,51 @@ class RowRule:
 class Check:
     """One Great Expectations expectation on the whole partition, before it is published."""
 
+    __pydantic_config__ = _STRICT
     expect: str
     """Name of the expectation without `expect_`: column_values_to_be_unique."""
     level: Literal["fails", "warns"]
     """Whether a miss stops the partition."""
     because: str
-    arguments: dict[str, object]
+    arguments: Mapping[str, object]
+
+    @property
+    def text(self) -> str:
+        """In words: 'column max to be between (column minutes, max_value 500)'."""
+        arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
+        return f"{self.expect.replace('_', ' ')} ({arguments})"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableDefinition:
+class TableContract:
+    """What whoever reads or delivers a table may rely on."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore")
+    key: tuple[str, ...]
+    """Columns that name a row of a partition."""
+    columns: tuple[Column, ...]
+    rules: tuple[RowRule, ...] = ()
+    version: int = 1
+    """Raised with a change that breaks the contract: `roundtrip check` lets it pass then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableDefinition(TableContract):
     """A table as its folder in sql/ defines it. Every table also has the column event_month, its partition."""
 
+    __pydantic_config__ = _STRICT
     use_case_name: str
     name: str
     grain: str
     owner: str
-    key: tuple[str, ...]
-    """Columns that name a row of a partition."""
-    columns: tuple[Column, ...]
+    freshness: timedelta
+    """How old the data of the newest partition may be, counted from the partition's end; ISO 8601: P35D."""
     source: str = ""
     """A raw table: the source whose landed file it holds. Then there is no query."""
     written_by: str = ""
     """A table that a job writes: the job's name. Then there is neither source nor query."""
     null_text: str = ""
     """A raw table: what the file writes for a missing value, besides nothing."""
-    rules: tuple[RowRule, ...] = ()
     reads: Mapping[str, int] = field(default_factory=dict)
     """A built table: the tables its query sees, each with how many months before the partition."""
     query: str = ""
@@ -97,33 +121,26 @@ class TableDefinition:
 
 
 def definition_of(use_case_name: str, table: str, *, root: Path = SQL) -> TableDefinition:
-    """The table's definition; raises UnknownTable, or BadDefinition naming the file and what is wrong in it."""
+    """The table's definition; raises UnknownTable, or BadDefinition naming file, line and what is wrong there."""
     folder = root / checked_name(use_case_name, what="use case") / checked_name(table, what="table")
     if not (folder / "schema.yaml").is_file():
         known = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/schema.yaml"))) or "none"
         raise UnknownTable(
             f"use case {use_case_name} has no table {table!r} (known: {known}): add sql/{use_case_name}/{table}/schema.yaml."
         )
-    schema = _mapping(folder / "schema.yaml")
+    file = YamlFile.read(folder / "schema.yaml")
     query = folder / "query.sql"
-    if [query.is_file(), bool(schema.get("source")), bool(schema.get("written_by"))].count(True) != 1:
-        raise BadDefinition(f"{folder}: a table has a query.sql, or `source` or `written_by` in schema.yaml, and only one of them.")
-    columns = [{"name": name, **_as_mapping(entry, folder)} for name, entry in _as_mapping(schema.pop("columns", {}), folder).items()]
-    rules = _as_list(schema.pop("rules", []), folder)
-    return _declared(
-        TableDefinition,
-        {
-            "use_case_name": use_case_name,
-            "name": table,
-            "key": tuple(_as_list(schema.pop("key", []), folder)),
-            "columns": tuple(_column(entry, folder) for entry in columns),
-            "rules": tuple(_declared(RowRule, _as_mapping(rule, folder), folder) for rule in rules),
-            "query": query.read_text() if query.is_file() else "",
-            "checks": _checks(folder),
-            **schema,
-        },
-        folder,
-    )
+    also = {"use_case_name": use_case_name, "name": table, "checks": _checks(folder / "checks.yaml")}
+    also["query"] = query.read_text() if query.is_file() else ""
+    definition = file.declared(TableDefinition, _with_parts(file), also=also)
+    for way, problem in _contradictions(definition):
+        raise BadDefinition(f"{file.place(way)}: {problem}")
+    return definition
+
+
+def contract_of(file: YamlFile) -> TableContract:
+    """Only what breaks others when it changes, of a schema.yaml of any age; raises BadDefinition."""
+    return file.declared(TableContract, _with_parts(file), also={})
 
 
 def tables_of(use_case_name: str, *, root: Path = SQL) -> list[str]:
@@ -134,44 +151,52 @@ def tables_of(use_case_name: str, *, root: Path = SQL) -> list[str]:
     return sorted([definition.name for definition in definitions] + [definition.quarantine for definition in built])
 
 
-def _column(entry: dict[str, object], folder: Path) -> Column:
-    values = tuple(str(value) for value in _as_list(entry.pop("values", []), folder))
-    return _declared(Column, {**entry, "values": values}, folder)
+def _with_parts(file: YamlFile) -> dict[str, object]:
+    """The file's members; each column and rule is judged where it stands."""
+    columns = [("columns", name) for name in file.mapping(("columns",), default={})]
+    rules = [("rules", place) for place in range(len(file.sequence(("rules",))))]
+    return file.mapping() | {
+        "columns": tuple(file.declared(Column, file.mapping(way), way=way, also={"name": way[-1]}) for way in columns),
+        "rules": tuple(file.declared(RowRule, file.mapping(way), way=way, also={}) for way in rules),
+    }
 
 
-def _checks(folder: Path) -> tuple[Check, ...]:
-    path = folder / "checks.yaml"
-    entries = _as_list(yaml.safe_load(path.read_text()), path) if path.is_file() else []
-    return tuple(_check(_as_mapping(entry, path), path) for entry in entries)
+def _checks(path: Path) -> tuple[Check, ...]:
+    if not path.is_file():
+        return ()
+    file = YamlFile.read(path)
+    return tuple(_check(file, place) for place in range(len(file.sequence())))
 
 
-def _check(entry: dict[str, object], path: Path) -> Check:
+def _check(file: YamlFile, place: int) -> Check:
+    entry = file.mapping((place,))
     own: dict[str, object] = {name: entry.pop(name) for name in ("expect", "level", "because") if name in entry}
-    if own.get("level") not in ("fails", "warns"):
-        raise BadDefinition(f"{path}: check {own.get('expect')!r} has level {own.get('level')!r}: write `fails` or `warns`.")
-    return _declared(Check, {**own, "arguments": entry}, path)
+    return file.declared(Check, own, way=(place,), also={"arguments": entry})
 
 
-def _declared(kind: type[Declared], values: Mapping[str, object], where: Path) -> Declared:
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise BadDefinition(
-            f"{where}: {error}. Compare with the fields of {kind.__name__} in roundtrip/lakehouse/definitions.py."
-        ) from None
+def _contradictions(definition: TableDefinition) -> Iterator[tuple[Way, str]]:
+    """(where, what) of fields that are well-formed each, but not together."""
+    origins = [origin for origin in (definition.query, definition.source, definition.written_by) if origin]
+    if len(origins) != 1:
+        yield (), "a table has a query.sql, or `source` or `written_by` in schema.yaml, and only one of them."
+    if definition.freshness < timedelta(hours=1):
+        yield ("freshness",), f"{definition.freshness} is under an hour: write an ISO 8601 duration, P35D for 35 days."
+    names = {column.name for column in definition.columns}
+    if not definition.key or not names.issuperset(definition.key):
+        yield ("key",), f"{list(definition.key)} are not columns of the table: name those that tell one row from another."
+    for column in definition.columns:
+        yield from ((("columns", column.name, *way), problem) for way, problem in _contradictions_of(column))
 
 
-def _mapping(path: Path) -> dict[str, object]:
-    return _as_mapping(yaml.safe_load(path.read_text()), path)
-
-
-def _as_mapping(value: object, where: Path) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise BadDefinition(f"{where}: {value!r} should be a mapping of names to values.")
-    return {str(name): entry for name, entry in value.items()}
-
-
-def _as_list(value: object, where: Path) -> list[object]:
-    if not isinstance(value, list):
-        raise BadDefinition(f"{where}: {value!r} should be a list.")
-    return value
+def _contradictions_of(column: Column) -> Iterator[tuple[Way, str]]:
+    bounds = [bound for bound in (column.minimum, column.maximum) if bound is not None]
+    if column.name == PARTITION_COLUMN:
+        yield (), f"every table has the column {PARTITION_COLUMN}: leave it out."
+    if bounds and column.type not in ("int", "double"):
+        yield (), f"a {column.type} has no minimum or maximum: use `must`, or `values`."
+    if len(bounds) == 2 and bounds[0] > bounds[1]:
+        yield ("minimum",), f"minimum {bounds[0]:g} is over maximum {bounds[1]:g}: no value could pass."
+    if column.values and column.type != "string":
+        yield ("values",), f"only a string has `values`, not a {column.type}: use minimum and maximum, or `must`."
+    if bool(column.must) != bool(column.otherwise):
+        yield (), "`must` and `otherwise` go together: the condition, and what a value that breaks it is."

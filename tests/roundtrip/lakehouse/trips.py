@@ -32,6 +32,7 @@ TRIPS = UseCase(
 SCHEMA = """
 grain: one trip
 owner: tests
+freshness: P35D
 source: trips
 null_text: NA
 key: [trip_id]
@@ -51,6 +52,7 @@ CHECKS = """
 FEATURES_SCHEMA = """
 grain: one trip
 owner: tests
+freshness: P35D
 key: [trip_id]
 reads: {raw_trips: 1}
 columns:
