@@ -1,14 +1,19 @@
-"""Score a partition's features with the live version, and publish the predictions. Exit code 10 when no version is live yet."""
+"""Score a partition's features with the live version, check the predictions and publish them. Exit code 10 when no version is live yet."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from roundtrip.contracts.names import checked_partition
-from roundtrip.contracts.receipts import job_parser, receipt_for
-from roundtrip.lakehouse.publish import publish
+from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
+from roundtrip.contracts.use_cases import UseCase
+from roundtrip.lakehouse.audit import audit
+from roundtrip.lakehouse.checks_page import Audited
+from roundtrip.lakehouse.definitions import definition_of
+from roundtrip.lakehouse.expectations import import_ahead
+from roundtrip.lakehouse.publish import Provenance, publish
 from roundtrip.lakehouse.session import spark_session
-from roundtrip.serving.score_partition import score_partition
+from roundtrip.serving.score_partition import ScoredPartition, score_partition
 from use_cases import use_case_named
 
 
@@ -18,12 +23,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     request = parser.parse_args(argv)
     with receipt_for(request) as receipt:
         use_case, partition = use_case_named(request.use_case), checked_partition(request.partition)
+        import_ahead()
         scored = score_partition(use_case, partition)
         receipt.inputs.append(scored.features)
         with spark_session() as spark:
+            # sent to the server once: the audit and the publishing read it several times
+            rows = spark.createDataFrame(scored.rows).localCheckpoint()
+            audit(rows, _audited(use_case, partition, scored), folder=RunFolder(request.run_dir), receipt=receipt)
             published = publish(
                 spark,
-                spark.createDataFrame(scored.rows),
+                rows,
                 use_case_name=use_case.name,
                 table=use_case.predictions_table,
                 partition=partition,
@@ -31,6 +40,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         receipt.outputs.append(published)
         receipt.figures.update(version=scored.version, rows=published.rows)
+
+
+def _audited(use_case: UseCase, partition: str, scored: ScoredPartition) -> Audited:
+    features = scored.features
+    return Audited(
+        definition=definition_of(use_case.name, use_case.predictions_table),
+        partition=partition,
+        rows=scored.rows.num_rows,
+        broken=0,
+        came_from=f"version {scored.version} of the model",
+        provenance=Provenance(tables={f"{features.table} {partition}": features.version}),
+    )
 
 
 if __name__ == "__main__":

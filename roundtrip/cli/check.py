@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from roundtrip.cli.check_contracts import faults_against
 from roundtrip.cli.stack import environment
 from roundtrip.cli.stack.layout import Stack, repository_path
 from roundtrip.contracts.errors import RoundtripError
@@ -17,10 +18,14 @@ from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.definitions import definition_of
 
 
-def faults(stack: Stack) -> list[str]:
-    """Every fault found, each as a text that says what to do; empty when all is well."""
+def faults(stack: Stack, *, against: str | None) -> list[str]:
+    """Every fault found, each as a text that says what to do; empty when all is well.
+
+    Contracts are compared with those at the git ref `against`, with none when it is None. Raises UnknownRef.
+    """
     found = [fault for use_case in _declared() for fault in faults_of_use_case(use_case, repository_path("sql"))]
-    return [*found, *faults_of_dags(stack, repository_path("dags"))]
+    broken = faults_against(against, repository_path()) if against else ()
+    return [*found, *broken, *faults_of_dags(stack, repository_path("dags"))]
 
 
 def faults_of_use_case(use_case: UseCase, root: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from rich.console import Console
 from roundtrip.cli import check as checking
 from roundtrip.cli import doctor as examining
 from roundtrip.cli import quarantine
+from roundtrip.cli.check_contracts import is_checkout
 from roundtrip.cli.demo.command import run_demo
 from roundtrip.cli.stack import environment, lifecycle, log_files, overview
 from roundtrip.cli.stack.layout import Stack, load_stack, repository_path
@@ -95,11 +96,18 @@ def down() -> None:
 
 
 @app.command()
-def check() -> None:
-    """Validate every use case's declaration, its tables' folders and the DAG files."""
-    faults = checking.faults(load_stack())
+def check(
+    against: Annotated[str | None, typer.Option(help="The git ref whose contracts must still hold; HEAD in a git checkout.")] = None,
+) -> None:
+    """Validate every use case's declaration, its tables' folders and contracts, and the DAG files."""
+    told = Console(stderr=True)
+    if against is None and is_checkout(repository_path()):
+        against = "HEAD"
+    elif against is None:
+        told.print("No git checkout: contracts are not compared with what they were.", highlight=False, soft_wrap=True)
+    faults = checking.faults(load_stack(), against=against)
     for fault in faults:
-        Console(stderr=True).print(fault, markup=False, highlight=False, soft_wrap=True)
+        told.print(fault, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1 if faults else 0)
 
 

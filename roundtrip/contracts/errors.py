@@ -50,6 +50,10 @@ class BadDefinition(BadRequest):
     """A table's schema.yaml or checks.yaml, or the columns that its query gives, are not of the form that they must have."""
 
 
+class UnknownRef(BadRequest):
+    """Git knows no such branch, tag or commit in this checkout, or there is no checkout."""
+
+
 class TableMissing(BadRequest):
     """A table, or the partition of it that a job reads, has not been built."""
 
