@@ -38,7 +38,7 @@ def _faults_of_table(folder: Path, path: str, before: str, ref: str) -> Iterator
         yield f"{path}:1: the table is gone, that {ref} has. Keep it while anything reads it; then commit its removal by itself."
         return
     try:
-        old, now = YamlFile.parse(before, name=f"{ref}:{path}"), YamlFile.read(folder / path)
+        old, now = YamlFile.parse(before, name=f"{ref}:{path}"), YamlFile.read(folder / path, root=folder)
         changes = list(breaking_changes(contract_of(old), contract_of(now)))
     except BadDefinition as error:
         yield f"{error} {path} can't be compared with {ref}."

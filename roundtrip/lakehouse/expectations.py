@@ -81,10 +81,12 @@ def _with_samples(batch: Batch, results: Sequence[CheckResult], key: Sequence[st
 def _batch(frame: DataFrame, name: str) -> Batch:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults, ProgressBarsConfig
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    # by default each context leaves a folder for a site of its own in the temporary folder
+    in_memory = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    config = DataContextConfig(store_backend_defaults=in_memory, progress_bars=ProgressBarsConfig(globally=False))
+    context = gx.get_context(mode="ephemeral", project_config=config)
     # persist would cache the frame a second time, and never let it go
     asset = context.data_sources.add_spark("lakehouse", persist=False).add_dataframe_asset(name)
     return asset.add_batch_definition_whole_dataframe("partition").get_batch(batch_parameters={"dataframe": frame})

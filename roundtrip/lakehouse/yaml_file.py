@@ -30,9 +30,9 @@ class YamlFile:
     node: yaml.Node | None
 
     @classmethod
-    def read(cls, path: Path) -> YamlFile:
-        """Raises BadDefinition for what is no UTF-8 or no YAML, or names a member twice."""
-        name = str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)
+    def read(cls, path: Path, *, root: Path = REPOSITORY) -> YamlFile:
+        """Messages name it from `root` on. Raises BadDefinition for what is no UTF-8 or no YAML, or names a member twice."""
+        name = str(path.relative_to(root) if path.is_relative_to(root) else path)
         try:
             return cls.parse(path.read_text(encoding="utf-8"), name=name)
         except UnicodeDecodeError as error:

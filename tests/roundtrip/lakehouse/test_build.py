@@ -101,11 +101,28 @@ def test_a_failed_check_publishes_nothing_and_leaves_its_page(build: BuildTrips,
     build(run="1")
     land_trips(*GOOD, "d,2013-04-04T10:00:00Z,590,Ulm,1000")
     receipt = new_receipt()
-    with pytest.raises(ChecksFailed, match=r"1 of 2 checks failed.*found 590.*nobody drives that long"):
+    with pytest.raises(ChecksFailed, match=r"1 of 15 checks failed.*found 590.*nobody drives that long.*Correct file:.*trips\.csv"):
         build(run="2", receipt=receipt)
     assert read_table("trips", "raw_trips").num_rows == 3
     assert b"nobody drives that long" in storage.read_bytes(receipt.links["Checks"])
     assert receipt.links["Checks"] == run_folder(storage_root, "2").file("checks", "raw_trips.2013-04.html")
+    assert b"590" not in storage.read_bytes(f"{storage_root}/data_docs/trips/raw_trips/2013-04.html"), "they show what is published"
+
+
+def test_a_check_missed_by_rows_names_some_of_them(build: BuildTrips, tmp_path: Path) -> None:
+    checks = tmp_path / "sql/trips/raw_trips/checks.yaml"
+    checks.write_text("[{expect: column_values_to_be_between, column: minutes, max_value: 40, level: fails, because: it is a test.}]")
+    land_trips(*GOOD)
+    with pytest.raises(ChecksFailed, match=r"found 1 of 3 rows not as expected.*Such rows: trip_id c, minutes 50\."):
+        build()
+
+
+def test_a_partition_that_is_left_alone_links_the_page_of_its_content(build: BuildTrips, storage_root: str) -> None:
+    land_trips(*GOOD)
+    built, left = build(run="1"), build(run="2")
+    assert left.links["Checks"] == run_folder(storage_root, "2").file("checks", "raw_trips.2013-04.html")
+    assert storage.read_bytes(left.links["Checks"]) == storage.read_bytes(built.links["Checks"])
+    assert b'<a href="2013-04.html">2013-04</a>' in storage.read_bytes(f"{storage_root}/data_docs/trips/raw_trips/index.html")
 
 
 def test_a_missed_check_that_only_warns_is_told(build: BuildTrips) -> None:

@@ -39,19 +39,40 @@ def test_a_name_with_sql_in_it_is_refused(root: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem"),
     [
-        ("raw_trips/schema.yaml", "unit: key", "units: key", "unexpected keyword argument 'units'"),
-        ("raw_trips/schema.yaml", "source: trips", "owned_by: me", "query.sql, or `source` or `written_by`"),
-        ("raw_trips/checks.yaml", "level: fails", "level: stops", "write `fails` or `warns`"),
-        ("raw_trips/checks.yaml", "because: the city explains much.", "note: x", "missing 1 required keyword-only argument: 'because'"),
-        ("features/schema.yaml", "key: [trip_id]", "key: trip_id", "should be a list"),
+        ("raw_trips/schema.yaml", "unit: key", "units: key", r":11: columns\.trip_id\.unit: Field required"),
+        ("raw_trips/schema.yaml", "unit: key", "unit: key, units: x", r":11: columns\.trip_id\.units: Unexpected keyword argument"),
+        ("raw_trips/schema.yaml", "unit: key", "unit: key, name: x", r":11: name is known already"),
+        ("raw_trips/schema.yaml", "type: string", "type: text", r":11: columns\.trip_id\.type: .*'timestamp', not 'text'"),
+        ("raw_trips/schema.yaml", "maximum: 600", "maximum: many", r":13: columns\.minutes\.maximum: .*valid number.*, not 'many'"),
+        ("raw_trips/schema.yaml", "maximum: 600", "maximum: .nan", r":13: columns\.minutes\.maximum: .*finite"),
+        ("raw_trips/schema.yaml", "maximum: 600", "maximum: -1", r":13: minimum 0 is over maximum -1"),
+        ("raw_trips/schema.yaml", "unit: UTC", "unit: UTC, minimum: 0", r":12: a timestamp has no minimum"),
+        ("raw_trips/schema.yaml", "[Ulm, Bonn]", "[NO, SE]", r":14: columns\.city\.values\.0: .*valid string, not False"),
+        ("raw_trips/schema.yaml", "unit: min,", "unit: min, values: [1],", r":13: columns\.minutes\.values"),
+        ("raw_trips/schema.yaml", "otherwise: is no HHMM, ", "", r":15: `must` and `otherwise` go together"),
+        ("raw_trips/schema.yaml", "  city:", "  trip_id:", r":14: 'trip_id' is there twice"),
+        ("raw_trips/schema.yaml", "  city:", "  event_month:", r":14: every table has the column event_month"),
+        ("raw_trips/schema.yaml", "grain: one trip", "grain: 'one trip", r":\d+: is no YAML"),
+        ("raw_trips/schema.yaml", "freshness: P35D", "", r":1: freshness: Field required"),
+        ("raw_trips/schema.yaml", "freshness: P35D", "freshness: monthly", r":4: freshness: .*timedelta.*, not 'monthly'"),
+        ("raw_trips/schema.yaml", "freshness: P35D", "freshness: 35", r":4: 0:00:35 is under an hour: write an ISO 8601 duration, P35D"),
+        ("raw_trips/schema.yaml", "otherwise: lies", "else: lies", r":9: rules\.0\.otherwise: Field required"),
+        ("raw_trips/schema.yaml", "source: trips", "owned_by: me", r":5: owned_by: Unexpected keyword argument"),
+        ("raw_trips/schema.yaml", "source: trips", "", "query.sql, or `source` or `written_by`"),
+        ("raw_trips/schema.yaml", "key: [trip_id]", "key: [trip]", r":7: \['trip'\] are not columns"),
+        ("raw_trips/checks.yaml", "level: fails", "level: stops", r":2: 0\.level: .*'fails' or 'warns', not 'stops'"),
+        ("raw_trips/checks.yaml", "because: the city explains much.", "note: x", r":3: 1\.because: Field required"),
+        ("features/schema.yaml", "key: [trip_id]", "key: trip_id", r":5: key: .*valid tuple, not 'trip_id'"),
+        ("features/schema.yaml", "  trip_id: {", "  trip_id: x #", r":8: 'x' should be a mapping"),
     ],
 )
-def test_a_slip_in_a_definition_is_named(root: Path, file: str, old: str, new: str, problem: str) -> None:
+def test_a_slip_in_a_definition_is_named_with_file_and_line(root: Path, file: str, old: str, new: str, problem: str) -> None:
     path = root / "trips" / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(BadDefinition, match=problem):
+    with pytest.raises(BadDefinition, match=problem) as refused:
         definition_of("trips", file.split("/")[0], root=root)
+    assert str(refused.value).startswith(f"{path}:")
 
 
 @pytest.mark.parametrize("use_case", declared_use_cases(), ids=lambda use_case: use_case.name)
