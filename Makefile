@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-loop
+.PHONY: help setup demo test lint down clean lock bench-audit bench-loop
 MONTHS ?= 6
 
 BIN := .roundtrip/venv/bin
@@ -43,6 +43,9 @@ lock: setup  ## resolve the requirements anew
 	@$(LOCK) docker/local_stack/triton_backend.in --output-file docker/local_stack/triton_backend.txt
 	@$(LOCK) docker/local_stack/source_data.in --no-deps --output-file docker/local_stack/source_data.txt
 	@$(LOCK) docker/local_stack/source_data_build.in --output-file docker/local_stack/source_data_build.txt
+
+bench-audit: setup  ## what checking a partition costs beside building it
+	@$(BIN)/python -m benchmarks.audit
 
 bench-loop: setup  ## the same jobs run bare and through Airflow, compared
 	@$(BIN)/python -m benchmarks.loop

@@ -1,4 +1,4 @@
-"""What the audit of a partition costs: seconds of building each table of flight_eta's operations, and of checking it before it is published.
+"""What the audit of a partition costs: seconds of building each table of flight_eta's operations, and of checking it before it is read.
 
 `make bench-audit`, with the stack up. A month, then the whole year as one partition (337,000 flights, 26,000 weather reports), each
 built from landed files into a folder of its own that is removed afterwards; a month that is not counted goes first, and holds the import
