@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from roundtrip.contracts.receipts import TableVersion, job_parser, receipt_for
+from roundtrip.contracts.receipts import job_parser, receipt_for
 from roundtrip.lakehouse.snapshot import take_snapshot
-from roundtrip.lakehouse.tables import table_uri
 from use_cases import use_case_named
 
 
@@ -23,14 +22,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_case = use_case_named(request.use_case)
         snapshot = take_snapshot(use_case, request.partitions)
         snapshot.save(request.run_dir)
-        versions = {use_case.features_table: snapshot.features_version, use_case.outcomes_table: snapshot.outcomes_version}
-        receipt.inputs = [TableVersion(table, table_uri(use_case.name, table), at, snapshot.rows) for table, at in versions.items()]
+        receipt.inputs = snapshot.tables(use_case)
         receipt.figures |= {
             "partitions": list(snapshot.partitions),
             "rows": snapshot.rows,
             "held_out_from": snapshot.held_out_from,
             "features_version": snapshot.features_version,
             "outcomes_version": snapshot.outcomes_version,
+            "content_sha256": snapshot.content_sha256,
         }
 
 

@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.exceptions import DeltaError
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.names import checked_partition, checked_partitions
-from roundtrip.contracts.receipts import SNAPSHOT_FILE
+from roundtrip.contracts.receipts import SNAPSHOT_FILE, TableVersion, code_commit
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.lakehouse.tables import open_table, partitions_of, read_table
+from roundtrip.lakehouse.content_hash import content_sha256
+from roundtrip.lakehouse.tables import current_version, open_table, partitions_of, read_table, rows_in, table_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,14 @@ class Snapshot:
     """Rows with a label, held-out ones included."""
     held_out_from: str
     """ISO timestamp (UTC): rows whose prediction time is not before it are judged on, never trained on."""
+    features_rows: int = 0
+    """Rows of the months in the features table, with a label or without."""
+    outcomes_rows: int = 0
+    """Rows of the months in the outcomes table."""
+    content_sha256: str = ""
+    """Of all rows that `load_rows` gives. Empty in a snapshot from before this was recorded: its rows can't be checked."""
+    code_commit: str = ""
+    """What the checkout stood at, with `+` for uncommitted changes."""
 
     @classmethod
     def from_json(cls, content: bytes | str) -> Snapshot:
@@ -52,6 +62,14 @@ class Snapshot:
     def save(self, run_folder: str) -> None:
         storage.write_bytes(storage.join(run_folder, SNAPSHOT_FILE), self.to_json())
 
+    def tables(self, use_case: UseCase) -> list[TableVersion]:
+        """The pinned tables, features first."""
+        pinned = [
+            (use_case.features_table, self.features_version, self.features_rows),
+            (use_case.outcomes_table, self.outcomes_version, self.outcomes_rows),
+        ]
+        return [TableVersion(table, table_uri(self.use_case, table), version, rows) for table, version, rows in pinned]
+
 
 @dataclass(frozen=True)
 class SnapshotRows:
@@ -70,7 +88,7 @@ def take_snapshot(use_case: UseCase, partitions: str) -> Snapshot:
     features, outcomes = open_table(use_case.name, use_case.features_table), open_table(use_case.name, use_case.outcomes_table)
     versions = features.version(), outcomes.version()
     months = _months(use_case, partitions, versions)
-    known = _labelled(use_case, months, versions, columns=[use_case.prediction_time, *use_case.key])
+    known = _ordered_rows(use_case, months, versions)
     if not known.num_rows:
         raise SnapshotUnusable(f"{use_case.name}: no row of {months[0]}..{months[-1]} has a {use_case.label}: ingest the outcomes first.")
     last = pc.max(known[use_case.prediction_time]).as_py()
@@ -85,13 +103,26 @@ def take_snapshot(use_case: UseCase, partitions: str) -> Snapshot:
         outcomes_version=versions[1],
         rows=known.num_rows,
         held_out_from=held_out_from.isoformat(),
+        features_rows=rows_in(features, months),
+        outcomes_rows=rows_in(outcomes, months),
+        content_sha256=content_sha256(known),
+        code_commit=code_commit(),
     )
 
 
 def load_rows(use_case: UseCase, snapshot: Snapshot) -> SnapshotRows:
-    """The snapshot's rows: all feature columns and the label, split at held_out_from. The same whenever it is called."""
-    rows = _labelled(use_case, snapshot.partitions, (snapshot.features_version, snapshot.outcomes_version))
-    rows = rows.sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
+    """The snapshot's rows: all feature columns and the label, split at held_out_from. The same whenever it is called.
+
+    Raises SnapshotUnusable when a pinned version is gone, or gives other rows than those that were pinned.
+    """
+    rows = _ordered_rows(use_case, snapshot.partitions, (snapshot.features_version, snapshot.outcomes_version))
+    found = content_sha256(rows)
+    if snapshot.content_sha256 and found != snapshot.content_sha256:
+        pinned = ", ".join(f"{table.table} version {table.version}" for table in snapshot.tables(use_case))
+        raise SnapshotUnusable(
+            f"{use_case.name}: {pinned} give {rows.num_rows:,} rows with SHA-256 {found}; the snapshot has {snapshot.rows:,} rows with "
+            f"SHA-256 {snapshot.content_sha256}. The tables were changed behind their log: restore them, or take a new snapshot."
+        )
     moment = pa.scalar(datetime.fromisoformat(snapshot.held_out_from), type=rows.schema.field(use_case.prediction_time).type)
     late = pc.greater_equal(rows[use_case.prediction_time], moment)
     return SnapshotRows(rows.filter(pc.invert(late)), rows.filter(late))
@@ -116,10 +147,27 @@ def _months(use_case: UseCase, partitions: str, versions: tuple[int, int]) -> li
     return months
 
 
-def _labelled(use_case: UseCase, months: Sequence[str], versions: tuple[int, int], columns: Sequence[str] | None = None) -> pa.Table:
-    """Features of the months joined with their label by key; rows without a label are left out."""
-    features = read_table(use_case.name, use_case.features_table, version=versions[0], partitions=months, columns=columns)
-    wanted = [*use_case.key, use_case.label]
-    outcomes = read_table(use_case.name, use_case.outcomes_table, version=versions[1], partitions=months, columns=wanted)
+def _ordered_rows(use_case: UseCase, months: Sequence[str], versions: tuple[int, int]) -> pa.Table:
+    """Features of the months joined with their label by key, by prediction time and key; rows without a label are left out."""
+    features = _pinned_rows(use_case, use_case.features_table, months, versions[0])
+    outcomes = _pinned_rows(use_case, use_case.outcomes_table, months, versions[1], columns=[*use_case.key, use_case.label])
     labels = outcomes.filter(pc.is_valid(outcomes[use_case.label]))
-    return features.join(labels, keys=list(use_case.key), join_type="inner")
+    joined = features.join(labels, keys=list(use_case.key), join_type="inner")
+    return joined.sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
+
+
+def _pinned_rows(use_case: UseCase, table: str, months: Sequence[str], version: int, columns: Sequence[str] | None = None) -> pa.Table:
+    try:
+        return read_table(use_case.name, table, version=version, partitions=months, columns=columns)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        missing = str(error).splitlines()[0]
+    except DeltaError:
+        newest = current_version(use_case.name, table)
+        if newest is None or version <= newest:
+            raise
+        missing = f"its newest version is {newest}"
+    raise SnapshotUnusable(
+        f"{use_case.name}.{table} can't be read at version {version} any more: {missing}. Housekeeping keeps the files of a cited version, "
+        f"so somebody else changed them: bring {table_uri(use_case.name, table)} back from a backup of the store, or build "
+        f"{', '.join(months)} anew from the landed files (`roundtrip lineage` names them) and take a new snapshot."
+    )

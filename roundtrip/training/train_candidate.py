@@ -9,10 +9,9 @@ import torch
 from torch import distributed
 
 from roundtrip.contracts.model_contract import ModelContract
-from roundtrip.contracts.receipts import RunFolder, TableVersion
+from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.snapshot import Snapshot, load_rows
-from roundtrip.lakehouse.tables import table_uri
 from roundtrip.registry.mlflow_run import MlflowRun
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
@@ -29,7 +28,7 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     snapshot = Snapshot.load(folder.uri)
     rows = load_rows(use_case, snapshot)
     data = training_data(use_case, rows.train, rows.held_out)
-    tables = _pinned_tables(use_case, snapshot)
+    tables = snapshot.tables(use_case)
     checkpoints = Checkpoints(checkpoint_folder(fingerprint))
     with MlflowRun.open(use_case, run_folder=folder.uri, fingerprint=fingerprint, tables=tables, ranks=world_size()) as run:
         connect_ranks()
@@ -56,11 +55,6 @@ def _publish(network: Network, contract: ModelContract, record: TrainingRecord, 
         network.save(Path(scratch))
         (Path(scratch) / CONTRACT_FILE).write_bytes(contract.to_json())
         publish_model(Path(scratch), record, folder)
-
-
-def _pinned_tables(use_case: UseCase, snapshot: Snapshot) -> list[TableVersion]:
-    versions = {use_case.features_table: snapshot.features_version, use_case.outcomes_table: snapshot.outcomes_version}
-    return [TableVersion(table, table_uri(use_case.name, table), version, snapshot.rows) for table, version in versions.items()]
 
 
 def follow_training(use_case: UseCase, *, fingerprint: str) -> None:

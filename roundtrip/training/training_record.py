@@ -9,9 +9,10 @@ from pathlib import Path
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import ReceiptMissing
-from roundtrip.contracts.receipts import SNAPSHOT_FILE, Figure, RunFolder, TableVersion
+from roundtrip.contracts.receipts import Figure, RunFolder, TableVersion
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
+from roundtrip.lakehouse.snapshot import Snapshot
 
 MODEL_FOLDER = "model"
 CONTRACT_FILE = "contract.json"
@@ -51,11 +52,11 @@ class TrainingRecord:
 def fingerprint(use_case: UseCase, folder: RunFolder, *, ranks: int) -> str:
     """SHA-256 of all that decides on the weights: snapshot, declaration, ranks, and the run. Another one starts training afresh.
 
-    Raises ReceiptMissing when the run folder has no snapshot.
+    Raises SnapshotUnusable when the run folder has no snapshot.
     """
     declared = {
         "run": folder.uri,
-        "snapshot": _snapshot_text(folder),
+        "snapshot": asdict(Snapshot.load(folder.uri)),
         "inputs": [asdict(entry) for entry in use_case.inputs],
         "outputs": [asdict(entry) for entry in use_case.outputs],
         "label": use_case.label,
@@ -64,14 +65,6 @@ def fingerprint(use_case: UseCase, folder: RunFolder, *, ranks: int) -> str:
         "ranks": ranks,
     }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
-
-
-def _snapshot_text(folder: RunFolder) -> str:
-    uri = folder.file(SNAPSHOT_FILE)
-    try:
-        return storage.read_bytes(uri).decode()
-    except FileNotFoundError:
-        raise ReceiptMissing(f"no snapshot {uri}: run `python -m jobs.snapshot_dataset` with this --run-dir first.") from None
 
 
 def finished_training(folder: RunFolder, expected_fingerprint: str) -> TrainingRecord | None:

@@ -39,7 +39,9 @@ def test_the_receipt_tells_what_the_snapshot_pins(folder: RunFolder) -> None:
         "held_out_from": "2013-04-15T00:00:00+00:00",
         "features_version": 0,
         "outcomes_version": 0,
+        "content_sha256": snapshot.content_sha256,
     }
+    assert [(table.table, table.version, table.rows) for table in receipt.inputs] == [("features", 0, 29), ("outcomes", 0, 29)]
     assert (snapshot.rows, snapshot.held_out_from) == (29, receipt.figures["held_out_from"])
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
+from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.training.training_record import TrainingRecord, fingerprint, publish_model
 from use_cases import use_case_named
 
@@ -14,11 +15,22 @@ REPOSITORY = Path(__file__).parents[2]
 FLIGHTS = use_case_named("flight_eta")
 
 
+def snapshot(*, features_version: int) -> bytes:
+    return Snapshot(
+        use_case="flight_eta",
+        partitions=("2013-01",),
+        features_version=features_version,
+        outcomes_version=0,
+        rows=64000,
+        held_out_from="2013-01-17T00:00:00+00:00",
+    ).to_json()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     """A run folder with a snapshot."""
     run_folder = RunFolder(f"file://{tmp_path}")
-    storage.write_bytes(run_folder.file("snapshot.json"), b'{"features_version": 3}')
+    storage.write_bytes(run_folder.file("snapshot.json"), snapshot(features_version=3))
     return run_folder
 
 
@@ -59,7 +71,7 @@ def test_other_rows_ranks_or_run_make_another_training(folder: RunFolder, tmp_pa
     elsewhere = RunFolder(f"file://{tmp_path}/other")
     storage.write_bytes(elsewhere.file("snapshot.json"), storage.read_bytes(folder.file("snapshot.json")))
     prints.add(fingerprint(FLIGHTS, elsewhere, ranks=2))
-    storage.write_bytes(folder.file("snapshot.json"), b'{"features_version": 4}')
+    storage.write_bytes(folder.file("snapshot.json"), snapshot(features_version=4))
     prints.add(fingerprint(FLIGHTS, folder, ranks=2))
     assert len(prints) == 4
 
