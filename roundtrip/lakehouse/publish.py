@@ -6,6 +6,7 @@ The only place that writes Delta tables. Every commit says in its metadata which
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,9 @@ from pyspark.sql import functions as sf
 from roundtrip.contracts.errors import ServiceUnavailable, TableMissing
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import TableVersion
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, open_table, spark_uri, table_uri
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, history_of, spark_uri, table_uri
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 6
 """Tries of one commit. Writers of other partitions only collide while a table is being created or its schema changes."""
@@ -141,17 +144,20 @@ def last_commits(
 ) -> dict[str, tuple[int, Commit]]:
     """Partition → version and commit that gave it the content it has at `version`, or now; without those that can't be told."""
     try:
-        opened = open_table(use_case_name, table, version=version)
+        found = newest_of(history_of(use_case_name, table, limit=_RECENT_COMMITS), partitions, version=version)
+        return found if len(found) == len(set(partitions)) else newest_of(history_of(use_case_name, table), partitions, version=version)
     except TableMissing:
         return {}
-    found = _newest_of(opened.history(_RECENT_COMMITS), partitions)
-    return found if len(found) == len(set(partitions)) else _newest_of(opened.history(), partitions)
 
 
-def _newest_of(history: list[dict[str, object]], partitions: Collection[str]) -> dict[str, tuple[int, Commit]]:
-    """The newest commit of each of the partitions in a history that starts with the newest."""
+def newest_of(
+    history: list[dict[str, object]], partitions: Collection[str], *, version: int | None = None
+) -> dict[str, tuple[int, Commit]]:  # fmt: skip
+    """The newest commit of each of the partitions, up to `version`, in a history that starts with the newest."""
     found: dict[str, tuple[int, Commit]] = {}
     for entry in history:
+        if version is not None and int(str(entry["version"])) > version:
+            continue
         if len(found) == len(set(partitions)):
             break
         if entry.get("userMetadata"):
@@ -199,6 +205,7 @@ def _commit(write: Callable[[], Answer], *, what: str) -> Answer:
         except PySparkException as error:
             if not any(sign in str(error) for sign in _CONFLICT):
                 raise
+            log.info("%s: another writer's commit came first (try %d of %d)", what, attempt, _ATTEMPTS)
             time.sleep(0.2 * 2**attempt)
     try:
         return write()

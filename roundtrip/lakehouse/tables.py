@@ -59,6 +59,19 @@ def partitions_of(use_case_name: str, table: str, *, version: int | None = None)
     return sorted(entry[PARTITION_COLUMN] for entry in found)
 
 
+def history_of(use_case_name: str, table: str, *, limit: int | None = None) -> list[dict[str, object]]:
+    """The table's commits, or about the last `limit` of them, the newest first, each with its `version`; raises TableMissing.
+
+    deltalake 1.6 numbers commits down from the version that is open, and lists those that came after it too: one that comes in between
+    would shift all numbers by one. So it is read again until none did.
+    """
+    while True:
+        opened = open_table(use_case_name, table)
+        commits = opened.history(limit)
+        if current_version(use_case_name, table) == opened.version():
+            return commits
+
+
 def rows_in(opened: DeltaTable, partitions: Sequence[str]) -> int:
     """Rows of the partitions, from the table's own statistics (no data is read)."""
     files = opened.get_add_actions(flatten=True)

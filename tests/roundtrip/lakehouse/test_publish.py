@@ -4,8 +4,8 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from roundtrip.lakehouse.publish import insert_missing, last_commit, publish, publish_partition
-from roundtrip.lakehouse.tables import current_version, read_table
+from roundtrip.lakehouse.publish import insert_missing, last_commit, last_commits, publish, publish_partition
+from roundtrip.lakehouse.tables import current_version, history_of, read_table
 
 ROWS = [("a", 1, None), ("b", None, 2.5)]
 
@@ -55,6 +55,15 @@ def test_optimizing_a_table_does_not_make_its_content_new(spark: SparkSession, s
     assert found is not None and found[0] == 0
 
 
+def test_what_a_partition_held_at_an_earlier_version_is_told(spark: SparkSession, storage_root: str) -> None:
+    """deltalake alone would number the commits of a table that is open at version 0 down from 0, beginning with the newest."""
+    for run, content in (("run-1", ROWS), ("run-2", ROWS[:1])):
+        publish(spark, frame(spark, content), use_case_name="trips", table="t", partition="2013-04", transaction=run)
+    found = last_commits("trips", "t", ["2013-04"], version=0)["2013-04"]
+    assert (found[0], found[1].transaction) == (0, "run-1")
+    assert [entry["version"] for entry in history_of("trips", "t")] == [1, 0]
+
+
 def test_writers_of_different_months_create_a_table_together(spark: SparkSession, storage_root: str) -> None:
     months = ["2013-01", "2013-02", "2013-03"]
 
@@ -65,6 +74,23 @@ def test_writers_of_different_months_create_a_table_together(spark: SparkSession
         list(pool.map(publish_month, months))
     assert [names(month) for month in months] == [["a", "b"]] * 3
     assert current_version("trips", "t") == 2
+
+
+def test_no_commit_of_writers_at_the_same_time_is_lost(spark: SparkSession, s3_root: str) -> None:
+    """On S3, where it is the server alone that keeps two writers from the same version; benchmarks/concurrent_writers.py does more."""
+    months = [f"2013-0{number}" for number in range(1, 7)]
+
+    def publish_four_times(month: str) -> list[int]:
+        contents = [frame(spark, [(f"{month}-{turn}", turn, None)], month) for turn in range(4)]
+        wanted = {"use_case_name": "trips", "table": "t", "partition": month}
+        return [publish(spark, content, transaction=f"{month} {turn}", **wanted).version for turn, content in enumerate(contents)]
+
+    with ThreadPoolExecutor(len(months)) as pool:
+        told = dict(zip(months, pool.map(publish_four_times, months), strict=True))
+    commits = {int(str(entry["version"])): str(entry["userMetadata"]) for entry in history_of("trips", "t")}
+    assert sorted(commits) == sorted(version for versions in told.values() for version in versions) == list(range(24))
+    assert all(f'"{month} {turn}"' in commits[version] for month, versions in told.items() for turn, version in enumerate(versions))
+    assert [names(month) for month in months] == [[f"{month}-3"] for month in months]
 
 
 def test_an_added_column_widens_the_table(spark: SparkSession, storage_root: str) -> None:
