@@ -1,4 +1,4 @@
-"""Compact the tables' small files, and remove files that no kept version needs."""
+"""Compact the tables' small files, and remove files that no version to be kept needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from roundtrip.contracts.receipts import job_parser, receipt_for
 from roundtrip.lakehouse.housekeeping import keep_house
 from roundtrip.lakehouse.session import spark_session
+from roundtrip.registry.mlflow_registry import pinned_versions
 from use_cases import use_case_named
 
 
@@ -15,9 +16,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with receipt_for(request) as receipt:
         use_case = use_case_named(request.use_case)
         with spark_session() as spark:
-            kept = keep_house(spark, use_case)
-        receipt.outputs = [table.version for table in kept]
-        receipt.figures["retention_hours"] = {table.version.table: table.retention_h for table in kept}
+            kept = keep_house(spark, use_case, registered=pinned_versions(use_case))
+        receipt.outputs = [table.version for table in kept if table.compacted]
+        receipt.figures["compacted"] = [table.version.table for table in kept if table.compacted]
+        receipt.figures["removed_files"] = {table.version.table: table.removed_files for table in kept}
+        receipt.figures["cited_versions"] = {table.version.table: list(table.cited) for table in kept if table.cited}
 
 
 if __name__ == "__main__":

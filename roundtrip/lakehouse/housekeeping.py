@@ -1,66 +1,81 @@
-"""Housekeeping: small files compacted, files that no kept version needs removed."""
+"""Housekeeping: small files compacted, and files removed that neither a recent version nor a cited one needs."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from urllib.parse import unquote
 
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from roundtrip.contracts import storage
-from roundtrip.contracts.receipts import SNAPSHOT_FILE, TableVersion
-from roundtrip.contracts.settings import settings
+from roundtrip.contracts.errors import TableMissing
+from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.definitions import tables_of
-from roundtrip.lakehouse.snapshot import Snapshot
-from roundtrip.lakehouse.tables import current_version, open_table, spark_uri, table_uri
+from roundtrip.lakehouse.dependents import snapshots_in_store
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, open_table, spark_uri, table_uri
 
-SHORTEST_RETENTION_H = 168
-"""Hours for which every version stays readable. Delta refuses less: a reader or writer that is at work may still need the files."""
+RETENTION_H = 168
+"""Hours for which every version stays readable: a reader or writer that is at work may still need its files."""
+_SMALL_BYTES = 1 << 30
+"""Delta's OPTIMIZE puts files below 1 GiB together."""
 
 
 @dataclass(frozen=True)
 class KeptTable:
-    """A table after housekeeping, and for how many hours back its versions stay readable."""
+    """A table after housekeeping."""
 
     version: TableVersion
-    retention_h: int
+    compacted: bool
+    removed_files: int
+    cited: tuple[int, ...]
+    """Versions that stay readable whatever their age."""
 
 
-def keep_house(spark: SparkSession, use_case: UseCase) -> list[KeptTable]:
-    """Optimize and vacuum every table of the use case that has been built.
+def keep_house(spark: SparkSession, use_case: UseCase, *, registered: Mapping[str, Collection[int]]) -> list[KeptTable]:
+    """Compact every table of the use case that has been built, and remove the files that no version to be kept needs.
 
-    A version that the snapshot of any model version in the store cites stays readable.
+    Kept are the versions of the last RETENTION_H hours, those that the snapshot of a model version in the store cites, and
+    `registered`: table → versions that the registry's models were trained on.
     """
-    cited = _cited_versions(use_case)
+    cited = _cited_versions(use_case, registered)
     kept = []
     for table in tables_of(use_case.name):
-        if current_version(use_case.name, table) is None:
+        try:
+            opened = open_table(use_case.name, table)
+        except TableMissing:
             continue
-        uri = table_uri(use_case.name, table)
-        retention = _retention_h(use_case.name, table, cited.get(table, set()))
-        spark.sql(f"OPTIMIZE delta.`{spark_uri(uri)}`").collect()
-        spark.sql(f"VACUUM delta.`{spark_uri(uri)}` RETAIN {retention} HOURS").collect()
-        kept.append(KeptTable(TableVersion(table, uri, open_table(use_case.name, table).version(), 0), retention))
+        kept.append(_keep_table(spark, use_case.name, table, opened, cited.get(table, set())))
     return kept
 
 
-def _cited_versions(use_case: UseCase) -> dict[str, set[int]]:
-    """Table → versions that a model version's snapshot.json names."""
-    cited: dict[str, set[int]] = {use_case.features_table: set(), use_case.outcomes_table: set()}
-    for entry in storage.list_objects(storage.join(settings().storage_root, "models", use_case.name) + "/"):
-        if entry.uri.endswith(f"/{SNAPSHOT_FILE}"):
-            snapshot = Snapshot.from_json(storage.read_bytes(entry.uri))
-            cited[use_case.features_table].add(snapshot.features_version)
-            cited[use_case.outcomes_table].add(snapshot.outcomes_version)
+def _cited_versions(use_case: UseCase, registered: Mapping[str, Collection[int]]) -> dict[str, set[int]]:
+    cited = {table: set(versions) for table, versions in registered.items()}
+    for snapshot in snapshots_in_store(use_case.name).values():
+        for table in snapshot.tables(use_case):
+            cited.setdefault(table.table, set()).add(table.version)
     return cited
 
 
-def _retention_h(use_case_name: str, table: str, cited: set[int]) -> int:
-    """Hours back to the commit after which the oldest cited version's files began to be replaced, one hour added."""
-    if not cited:
-        return SHORTEST_RETENTION_H
-    commits = open_table(use_case_name, table).history()
-    oldest = min(int(entry["timestamp"]) for entry in commits if int(entry["version"]) >= min(cited))
-    age = datetime.now(UTC) - datetime.fromtimestamp(oldest / 1000, UTC)
-    return max(SHORTEST_RETENTION_H, int(age.total_seconds() // 3600) + 1)
+def _keep_table(spark: SparkSession, use_case_name: str, table: str, opened: DeltaTable, cited: Collection[int]) -> KeptTable:
+    uri, compacted = table_uri(use_case_name, table), _can_be_compacted(opened)
+    if compacted:
+        spark.sql(f"OPTIMIZE delta.`{spark_uri(uri)}`").collect()
+        opened = open_table(use_case_name, table)
+    # not Delta's VACUUM: it forgets after a week which files an older version needs, unless it keeps all that came after
+    there = sorted(version for version in cited if version <= opened.version())
+    unneeded = opened.vacuum(RETENTION_H, dry_run=True, enforce_retention_duration=False, full=True, keep_versions=there)
+    for path in unneeded:
+        storage.delete(storage.join(uri, unquote(path)))
+    return KeptTable(TableVersion(table, uri, opened.version(), opened.count()), compacted, len(unneeded), tuple(there))
+
+
+def _can_be_compacted(opened: DeltaTable) -> bool:
+    """Whether a partition has several small files: starting OPTIMIZE costs seconds even where it finds nothing to do."""
+    files = opened.get_add_actions(flatten=True)
+    months, sizes = files.column(f"partition.{PARTITION_COLUMN}").to_pylist(), files.column("size_bytes").to_pylist()
+    small = Counter(month for month, size in zip(months, sizes, strict=True) if size < _SMALL_BYTES)
+    return any(count > 1 for count in small.values())

@@ -65,6 +65,13 @@ def set_alias(use_case_name: str, alias: str, version: str) -> None:
     client().set_registered_model_alias(use_case_name, alias, version)
 
 
+def pinned_versions(use_case: UseCase) -> dict[str, set[int]]:
+    """Table → versions that a registered version was trained on, whether it was ever compiled or not."""
+    tags = [version.tags for version in client().search_model_versions(f"name = '{use_case.name}'")]
+    tables = (use_case.features_table, use_case.outcomes_table)
+    return {table: {int(held[tag]) for held in tags if (tag := _version_tag(table)) in held} for table in tables}
+
+
 def version_url(use_case_name: str, version: str) -> str:
     """The version's page."""
     return f"{settings().mlflow_url}/#/models/{use_case_name}/versions/{version}"
@@ -138,7 +145,11 @@ def _tags(folder: RunFolder, record: TrainingRecord, snapshot: Snapshot) -> dict
         "code_commit": code_commit(),
         "partitions": f"{snapshot.partitions[0]}..{snapshot.partitions[-1]}",
         "held_out_from": snapshot.held_out_from,
-    } | {f"{table.table}_version": str(table.version) for table in record.tables}
+    } | {_version_tag(table.table): str(table.version) for table in record.tables}
+
+
+def _version_tag(table: str) -> str:
+    return f"{table}_version"
 
 
 def _description(use_case: UseCase, record: TrainingRecord, evaluation: Evaluation) -> str:

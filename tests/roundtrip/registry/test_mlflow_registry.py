@@ -16,7 +16,7 @@ from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.quality import Evaluation, Quality
 from roundtrip.lakehouse.snapshot import Snapshot
-from roundtrip.registry.mlflow_registry import CANDIDATE, CHAMPION, register, set_alias
+from roundtrip.registry.mlflow_registry import CANDIDATE, CHAMPION, pinned_versions, register, set_alias
 from roundtrip.registry.mlflow_run import MlflowRun, client
 from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import Epoch
@@ -82,6 +82,7 @@ def test_registering_a_training_twice_makes_one_version_that_says_what_it_is(use
     assert (found.version, found.run_id) == ("1", first.mlflow_run_id)
     assert found.tags.items() >= {"features_version": "3", "roundtrip.run_folder": folder.uri, "partitions": "2013-01..2013-01"}.items()
     assert "MAE **10.00 min**, baseline 12.50 min" in str(found.description)
+    assert pinned_versions(use_case)[use_case.features_table] == {3}
     _check_that_it_loads(use_case, network)
 
 
