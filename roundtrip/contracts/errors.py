@@ -86,6 +86,18 @@ class SnapshotUnusable(BadRequest):
     """The pinned tables don't hold what training needs (no rows, no labels, a missing partition)."""
 
 
+class StoreUnsafe(BadRequest):
+    """The object store does not refuse to overwrite what must not be overwritten."""
+
+
+class UnknownModelVersion(BadRequest):
+    """The store holds no model version of that number."""
+
+
+class UnknownPrediction(BadRequest):
+    """The prediction log holds no prediction of that id."""
+
+
 class TrainingDiverged(BadRequest):
     """The loss became infinite or no number: the same snapshot and recipe would end the same way."""
 

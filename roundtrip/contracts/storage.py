@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from uuid import uuid4
 
-from roundtrip.contracts.errors import BadName
+from roundtrip.contracts.errors import BadName, StoreUnsafe
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -102,6 +104,32 @@ def write_bytes(uri: str, content: bytes) -> None:
         partial.replace(path)
     else:
         s3_client().put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def check_conditional_put(uri: str, client: S3Client) -> None:
+    """Put an object below `uri` (s3://) twice, on the condition that it is not there; raises StoreUnsafe unless the second put is refused.
+
+    Where it is not, two writers may both be told that they wrote the same version of a table, and one's rows are lost.
+    """
+    from botocore.exceptions import ClientError
+
+    bucket, key = _split(join(uri, f"conditional_put_{uuid4().hex}"))
+    assert bucket is not None  # an S3 client is of no use elsewhere
+    try:
+        for _ in range(2):
+            client.put_object(Bucket=bucket, Key=key, Body=b"", IfNoneMatch="*")
+        answer = HTTPStatus.OK
+    except ClientError as error:
+        answer = HTTPStatus(error.response["ResponseMetadata"]["HTTPStatusCode"])
+        if answer not in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_IMPLEMENTED):
+            raise
+    finally:
+        client.delete_object(Bucket=bucket, Key=key)
+    if answer != HTTPStatus.PRECONDITION_FAILED:
+        raise StoreUnsafe(
+            f"{uri} answered {answer.value} to the second PUT of one key with If-None-Match: *, expected 412: two writers of a table could "
+            "lose rows there. Use a store with conditional puts: AWS S3, MinIO, or SeaweedFS as `make setup` installs it."
+        )
 
 
 def delete(uri: str) -> None:

@@ -20,7 +20,7 @@ from roundtrip.cli.stack.ports import check_ports
 from roundtrip.cli.stack.processes import Process, descendants, marked, memory_mib, process_of, stop_all
 from roundtrip.cli.stack.records import recorded, recorded_processes
 from roundtrip.cli.stack.services import Part, Preparation, Service, in_waves_to_stop
-from roundtrip.contracts.errors import ServiceUnavailable
+from roundtrip.contracts.errors import RoundtripError, ServiceUnavailable
 
 State = Literal["waiting", "starting", "ready", "failed"]
 Watcher = Callable[[str, State, float], None]
@@ -136,7 +136,7 @@ def _start(stack: Stack, part: Part, watch: Watcher, given_up: threading.Event) 
     watch(part.name, "starting", 0.0)
     try:
         fresh = part.run(stack) if isinstance(part, Preparation) else _start_service(stack, part, given_up)
-    except ServiceUnavailable:
+    except RoundtripError:
         watch(part.name, "failed", time.monotonic() - begin)
         raise
     seconds = time.monotonic() - begin

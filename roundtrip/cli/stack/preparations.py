@@ -13,7 +13,9 @@ from roundtrip.cli.stack import environment
 from roundtrip.cli.stack.commands import postgres_data, postgres_owner, postgres_program
 from roundtrip.cli.stack.credentials import write_private
 from roundtrip.cli.stack.layout import HOST, Stack, program, repository_path
+from roundtrip.cli.stack.probes import s3_client
 from roundtrip.contracts.errors import ServiceUnavailable
+from roundtrip.contracts.storage import check_conditional_put
 
 DATABASES = {"airflow": "airflow", "mlflow": "mlflow", "mlflow_auth": "mlflow", "roundtrip": "roundtrip"}
 """Database → the role that owns it."""
@@ -39,6 +41,12 @@ def create_postgres_cluster(stack: Stack) -> bool:
     password_file.unlink()
     partial.rename(data)
     return True
+
+
+def check_store(stack: Stack) -> bool:
+    """Raises StoreUnsafe when the store would let two writers both write the same version of a table."""
+    check_conditional_put(stack.storage_root, s3_client(stack))
+    return False
 
 
 def create_databases(stack: Stack) -> bool:

@@ -10,10 +10,14 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from roundtrip.cli.stack.environment import MLFLOW_USER, addresses, s3_access
 from roundtrip.cli.stack.layout import BUCKET, HOST, Stack
 from roundtrip.contracts.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 TIMEOUT_S = 10.0
 
@@ -35,12 +39,21 @@ def postgres_answers(stack: Stack) -> None:
 
 
 def s3_lists_the_bucket(stack: Stack) -> None:
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
+    try:
+        s3_client(stack).list_objects_v2(Bucket=BUCKET, MaxKeys=1)
+    except (BotoCoreError, ClientError) as error:
+        raise ServiceUnavailable(f"S3: {error}") from error
+
+
+def s3_client(stack: Stack) -> S3Client:
+    """A client of the stack's own store, whatever AWS_* says in this process; it does not try again."""
+    import boto3
+    from botocore.config import Config
+
     access = s3_access(stack)
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=access["AWS_ENDPOINT_URL"],
         aws_access_key_id=access["AWS_ACCESS_KEY_ID"],
@@ -48,10 +61,6 @@ def s3_lists_the_bucket(stack: Stack) -> None:
         region_name=access["AWS_REGION"],
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}, connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S),
     )
-    try:
-        client.list_objects_v2(Bucket=BUCKET, MaxKeys=1)
-    except (BotoCoreError, ClientError) as error:
-        raise ServiceUnavailable(f"S3: {error}") from error
 
 
 def spark_counts(stack: Stack) -> None:

@@ -57,7 +57,8 @@ PARTS: tuple[Part, ...] = (
     ),
     Service(name="s3", ports=("s3", "s3_master", "s3_volume", "s3_filer"), command=commands.s3, ready=probes.s3_lists_the_bucket),
     Preparation(name="databases", after=("postgres",), run=preparations.create_databases),
-    Service(name="spark", after=("s3",), ports=("spark",), command=commands.spark, ready=probes.spark_counts),
+    Preparation(name="s3_conditions", after=("s3",), run=preparations.check_store),
+    Service(name="spark", after=("s3_conditions",), ports=("spark",), command=commands.spark, ready=probes.spark_counts),
     Preparation(name="airflow_database", after=("databases",), run=preparations.prepare_airflow),
     Service(name="mlflow", after=("databases", "s3"), ports=("mlflow",), command=commands.mlflow, ready=probes.mlflow_searches),
     Service(

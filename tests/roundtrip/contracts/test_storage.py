@@ -1,9 +1,14 @@
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.config import Config
 
+from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
-from roundtrip.contracts.errors import BadName
+from roundtrip.contracts.errors import BadName, StoreUnsafe
 
 
 def test_folders_survive_the_round_trip(tmp_path: Path) -> None:
@@ -40,3 +45,35 @@ def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
 def test_an_address_of_no_known_form_is_refused(uri: str) -> None:
     with pytest.raises(BadName, match="s3://bucket/key"):
         storage.read_bytes(uri)
+
+
+class ForgetfulStore(BaseHTTPRequestHandler):
+    """S3's PUT and DELETE, by a store that does not know If-None-Match."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_DELETE(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+
+def test_a_store_that_overwrites_whatever_one_asks_is_refused() -> None:
+    with HTTPServer(("127.0.0.1", 0), ForgetfulStore) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = boto3.session.Session().client(
+            "s3", endpoint_url=f"http://127.0.0.1:{server.server_port}", region_name="us-east-1",
+            aws_access_key_id="x", aws_secret_access_key="x", config=Config(s3={"addressing_style": "path"}),
+        )  # fmt: skip
+        with pytest.raises(StoreUnsafe, match=r"s3://bucket answered 200 to the second PUT .* If-None-Match: \*, expected 412"):
+            storage.check_conditional_put("s3://bucket", client)
+        server.shutdown()
+
+
+def test_the_stacks_own_store_is_safe(stack: Stack) -> None:
+    before = list(storage.list_objects(f"{stack.storage_root}/conditional_put_"))
+    storage.check_conditional_put(stack.storage_root, storage.s3_client())
+    assert list(storage.list_objects(f"{stack.storage_root}/conditional_put_")) == before == []

@@ -41,7 +41,7 @@ def test_no_secret_is_in_supervisors_configuration(idle: Stack) -> None:
 
 
 def test_a_service_brings_what_it_needs_and_nothing_else() -> None:
-    assert {part.name for part in with_what_they_need(["spark"])} == {"spark", "s3"}
+    assert {part.name for part in with_what_they_need(["spark"])} == {"spark", "s3_conditions", "s3"}
 
 
 def test_a_service_is_stopped_before_what_it_needs() -> None:
