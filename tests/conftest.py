@@ -41,6 +41,12 @@ def storage_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     yield root
 
 
+@pytest.fixture(autouse=True)
+def untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that a test runs tells OpenLineage nothing: the events in .roundtrip are those of real runs."""
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+
+
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     """The embedded stack, brought up if it isn't; its addresses and credentials are in this process's environment from here on.

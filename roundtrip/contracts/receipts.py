@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import AnswerIsNo, ReceiptMissing, RoundtripError
 from roundtrip.contracts.names import folder_name
+from roundtrip.contracts.openlineage_events import tell
 from roundtrip.contracts.settings import REPOSITORY, settings
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class Receipt:
     """Of the job (docs/architecture.md, "Exit codes"). torchrun ends with 1 whatever its ranks ended with: operators read it here."""
     inputs: list[TableVersion] = field(default_factory=list)
     outputs: list[TableVersion] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    """URI → SHA-256 of each landed file that the job read."""
     figures: dict[str, Figure] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     """Title → address a person can open (MLflow run, report), shown on the Airflow task."""
@@ -134,6 +137,7 @@ def receipt_for(request: argparse.Namespace, *, part: str = "") -> Iterator[Rece
     finally:
         receipt.seconds = round(time.monotonic() - started, 3)
         _write_or_say_so(RunFolder(request.run_dir), receipt)
+        tell(receipt, request.run_dir)
 
 
 def code_commit() -> str:

@@ -110,7 +110,8 @@ def _landed_file(build: Build) -> Input:
         raise BadDefinition(f"{build.definition.name}: source {source!r} is delivered by {len(feeds)} feeds of {name}, not by one.")
     uri = source_uri(name, feeds[0], build.partition, source)
     check_header(uri, build.definition)
-    return Input(uri, Provenance(definition=build.definition.digest, files={uri: storage.sha256(uri)}))
+    build.receipt.files = {uri: storage.sha256(uri)}
+    return Input(uri, Provenance(definition=build.definition.digest, files=build.receipt.files))
 
 
 def _query(build: Build) -> Input:
