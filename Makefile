@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-loop
+.PHONY: help setup demo test lint down clean lock bench-audit bench-loop bench-writers
 MONTHS ?= 6
 
 BIN := .roundtrip/venv/bin
@@ -46,6 +46,9 @@ lock: setup  ## resolve the requirements anew
 
 bench-audit: setup  ## what checking a partition costs beside building it
 	@$(BIN)/python -m benchmarks.audit
+
+bench-writers: setup  ## twenty processes publish to one table at the same time
+	@set -a; . .roundtrip/env; $(BIN)/python -m benchmarks.concurrent_writers
 
 bench-loop: setup  ## the same jobs run bare and through Airflow, compared
 	@$(BIN)/python -m benchmarks.loop
