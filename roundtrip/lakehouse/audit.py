@@ -59,7 +59,7 @@ def _page_in(folder: RunFolder, table: str, partition: str) -> str:
 
 def _message(audited: Audited, failed: Sequence[CheckResult], count: int, page: str) -> str:
     first = failed[0]
-    rows = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in first.sample)
+    rows = "; ".join(first.sample)
     return (
         f"{audited.title}: {len(failed)} of {count} checks failed, nothing was published. First: {first.check.text}: found {first.found}. "
         f"It matters because {first.check.because} {f'Such rows: {rows}. ' if rows else ''}Correct {audited.came_from}, or the "

@@ -22,11 +22,12 @@ a { color: inherit }
 h1 { font-size: 1.5rem; margin-bottom: .25rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 .scrolls { overflow-x: auto } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere }
+  overflow-wrap: break-word }
 th { color: var(--dim); font-weight: 500; white-space: nowrap } td:first-child { white-space: nowrap }
 code { font: 13px/1.5 ui-monospace, monospace } dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.5rem }
 dt { color: var(--dim) } dd { margin: 0; overflow-wrap: anywhere }
 .sample { background: var(--panel); border-radius: 6px; padding: .4rem .8rem; margin: .4rem 0 0; list-style: none }
+.sample li + li { border-top: 1px solid var(--line) }
 .passed { color: var(--good) } .failed { color: var(--bad); font-weight: 600 } .warned { color: var(--warned); font-weight: 600 }
 """
 
@@ -80,7 +81,7 @@ def _checks(definition: TableDefinition, results: Sequence[CheckResult]) -> str:
 
 
 def _seen(result: CheckResult) -> str:
-    lines = "".join(f"<li><code>{escape(', '.join(f'{name} {value}' for name, value in row.items()))}</code>" for row in result.sample)
+    lines = "".join(f"<li><code>{escape(row)}</code>" for row in result.sample)
     return escape(result.found) + (f'<ul class="sample">{lines}</ul>' if lines else "")
 
 
@@ -95,7 +96,7 @@ def _about(definition: TableDefinition) -> str:
         "Contract": f"version {definition.version}, definition {definition.digest}",
         "Made by": ", ".join(f"{how} {what}" for how, what in made.items() if what),
     }
-    rules = {"A row never": "; ".join(rule.otherwise for rule in definition.rules)}
+    rules = {"Rejected is a row that": "; ".join(rule.otherwise for rule in definition.rules)}
     return _facts(facts | {name: text for name, text in rules.items() if text})
 
 

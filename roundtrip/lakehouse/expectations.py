@@ -41,8 +41,8 @@ class CheckResult:
     passed: bool
     found: str
     """The observed value, or how many rows were not as expected."""
-    sample: tuple[Mapping[str, object], ...] = ()
-    """A missed check: some of the rows that were not as expected, each its key and the value."""
+    sample: tuple[str, ...] = ()
+    """A missed check: some of the rows that were not as expected, each its key and the value: 'trip a, minutes 601'."""
 
 
 def import_ahead() -> None:
@@ -123,7 +123,8 @@ def _result(check: Check, result: ExpectationValidationResult) -> CheckResult:
     messages = [entry for entry in (problem, *problem.values()) if isinstance(entry, dict) and entry.get("exception_message")]
     if messages:
         raise BadDefinition(f"check {check.text} can't run: {messages[0]['exception_message']}. Correct it in checks.yaml.")
-    sample = tuple(result.result.get("partial_unexpected_index_list") or ())
+    rows: Sequence[Mapping[str, object]] = result.result.get("partial_unexpected_index_list") or ()
+    sample = tuple(", ".join(f"{name} {'NULL' if value is None else value}" for name, value in row.items()) for row in rows)
     return CheckResult(check=check, passed=bool(result.success), found=_found(result.result), sample=sample)
 
 

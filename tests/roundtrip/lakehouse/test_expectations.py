@@ -58,17 +58,17 @@ def test_a_missed_check_shows_a_few_of_its_rows_with_key_and_value(spark: SparkS
     (result,) = missed(run_checks(long, TRIPS, name="trips"))
     assert (result.check.expect, result.found) == ("column_values_to_be_between", "14 of 20 rows not as expected")
     assert len(result.sample) == SAMPLE_ROWS
-    assert all(int(str(row["minutes"])) > 600 and row["name"] == f"t{int(str(row['minutes'])) - 595}" for row in result.sample)
+    assert set(result.sample) <= {f"name t{number}, minutes {595 + number}" for number in range(6, 20)}
 
 
 def test_rows_that_share_a_key_are_shown(spark: SparkSession) -> None:
     doubled = spark.createDataFrame([("a", 1), ("a", 2), ("b", 1)], "name string, minutes int")
     (single,) = missed(run_checks(doubled, TRIPS, name="trips"))
-    assert (single.check.expect, [row["name"] for row in single.sample]) == ("column_values_to_be_unique", ["a", "a"])
+    assert (single.check.expect, single.sample) == ("column_values_to_be_unique", ("name a", "name a"))
     both = replace(TRIPS, key=("name", "minutes"))
     assert missed(run_checks(doubled, both, name="trips")) == []
     (compound,) = missed(run_checks(doubled.union(doubled.limit(1)), both, name="trips"))
-    assert [dict(row) for row in compound.sample] == [{"name": "a", "minutes": 1}] * 2
+    assert compound.sample == ("name a, minutes 1",) * 2
 
 
 def test_values_are_not_judged_while_the_columns_are_not_as_declared(trips: DataFrame) -> None:
