@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     request = parser.parse_args(argv)
     with receipt_for(request) as receipt:
         use_case, partition = use_case_named(request.use_case), checked_partition(request.partition)
-        import_ahead()
         scored = score_partition(use_case, partition)
+        import_ahead()
         receipt.inputs.append(scored.features)
         with spark_session() as spark:
             # sent to the server once: the audit and the publishing read it several times

@@ -198,7 +198,9 @@ def test_a_partition_is_scored_with_the_live_version_and_not_at_all_without_one(
     for job in RELEASE:
         run(job, folder)
     run(score_batch.main, folder, "--partition", "2013-01")
-    assert folder.receipt("score_batch").figures == {"version": "1", "rows": 60}
+    receipt = folder.receipt("score_batch")
+    assert (receipt.figures["version"], receipt.figures["rows"], receipt.figures["checks_warned"]) == ("1", 60, [])
+    assert b"<h1>flight_eta.predictions 2013-01</h1>" in storage.read_bytes(receipt.links["Checks"])
 
 
 def served() -> str | None:
