@@ -74,6 +74,10 @@ class BadFile(BadRequest):
     """A landed file that can't be read as its format, or whose header is not the contract's."""
 
 
+class FileReplaced(RoundtripError):
+    """A landed file was replaced, or taken away, while it was read: what was read may be of both."""
+
+
 class RowsRejected(BadRequest):
     """More rows than the limit break the row contract: the partition stops, nothing of it is published."""
 

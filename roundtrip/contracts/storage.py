@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
+from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -62,34 +63,29 @@ def read_bytes(uri: str) -> bytes:
         raise FileNotFoundError(uri) from None
 
 
-def read_start(uri: str, size: int) -> bytes:
-    """The object's first bytes, `size` at most; raises FileNotFoundError when there is none."""
+@contextmanager
+def opened(uri: str) -> Iterator[BinaryIO]:
+    """The object's content as a stream that is read as it is used; raises FileNotFoundError when there is none."""
     bucket, key = _split(uri)
     if bucket is None:
         with Path(key).open("rb") as file:
-            return file.read(size)
+            yield file
+        return
     client = s3_client()
     try:
-        with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
-            return body.read(size)
+        body = client.get_object(Bucket=bucket, Key=key)["Body"]
     except client.exceptions.NoSuchKey:
         raise FileNotFoundError(uri) from None
+    with closing(body):
+        yield BufferedReader(cast(RawIOBase, body), _PIECE_BYTES)
 
 
 def sha256(uri: str) -> str:
     """SHA-256 of the object's content, read in pieces; raises FileNotFoundError when there is none."""
-    bucket, key = _split(uri)
-    if bucket is None:
-        with Path(key).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    client = s3_client()
     digest = hashlib.sha256()
-    try:
-        with closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body:
-            for piece in body.iter_chunks(_PIECE_BYTES):
-                digest.update(piece)
-    except client.exceptions.NoSuchKey:
-        raise FileNotFoundError(uri) from None
+    with opened(uri) as content:
+        while piece := content.read(_PIECE_BYTES):
+            digest.update(piece)
     return digest.hexdigest()
 
 

@@ -22,13 +22,14 @@ from roundtrip.lakehouse.checks_page import Audited
 from roundtrip.lakehouse.definitions import SQL, TableDefinition, definition_of
 from roundtrip.lakehouse.expectations import import_ahead
 from roundtrip.lakehouse.inputs import name_the_partition, run_query, show_inputs
-from roundtrip.lakehouse.landing import source_uri
+from roundtrip.lakehouse.landing import landed_file
 from roundtrip.lakehouse.publish import Provenance, last_commit, publish_partition
 from roundtrip.lakehouse.quarantine import quarantine, settled
-from roundtrip.lakehouse.reading import check_header, numbered_lines
+from roundtrip.lakehouse.reading import in_one_task_a_file, read_records
 from roundtrip.lakehouse.row_contract import REASON, judged_rows, typed_rows
 from roundtrip.lakehouse.session import outages_named
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, table_uri
+from roundtrip.lakehouse.source_files import SourceFile
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, SOURCE_LINE, table_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class Input:
 
     place: str
     provenance: Provenance
+    file: SourceFile | None = None
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,17 @@ def build_table(
     if _is_held(build, source.provenance):
         return
     import_ahead()
-    # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
-    judged = _judged(build, source).localCheckpoint()
+    judged, header = _judged_file(build, source.file) if source.file else (_judged_query(build), None)
     counts = _count(judged)
     good = _good_rows(judged, counts, definition)
     try:
         _refuse_too_many(build, counts, source.place)
         audit(good, _audited(build, counts, source), folder=folder, receipt=receipt)
     except (BadFile, RowsRejected, ChecksFailed):
-        _quarantine_broken(build, judged, counts, source, replayed_in=None)
+        _quarantine_broken(build, judged, counts, source, header, replayed_in=None)
         raise
     _publish(build, good, source.provenance, counts)
-    _quarantine_broken(build, judged, counts, source, replayed_in=folder.uri)
+    _quarantine_broken(build, judged, counts, source, header, replayed_in=folder.uri)
 
 
 def _landed_file(build: Build) -> Input:
@@ -108,10 +109,9 @@ def _landed_file(build: Build) -> Input:
     feeds = [feed.name for feed in build.use_case.feeds if source in feed.sources]
     if len(feeds) != 1:
         raise BadDefinition(f"{build.definition.name}: source {source!r} is delivered by {len(feeds)} feeds of {name}, not by one.")
-    uri = source_uri(name, feeds[0], build.partition, source)
-    check_header(uri, build.definition)
-    build.receipt.files = {uri: storage.sha256(uri)}
-    return Input(uri, Provenance(definition=build.definition.digest, files=build.receipt.files))
+    file = landed_file(name, feeds[0], build.partition, source)
+    build.receipt.files = {file.uri: storage.sha256(file.uri)}
+    return Input(file.uri, Provenance(definition=build.definition.digest, files=build.receipt.files), file)
 
 
 def _query(build: Build) -> Input:
@@ -138,11 +138,20 @@ def _is_held(build: Build, provenance: Provenance) -> bool:
     return True
 
 
-def _judged(build: Build, source: Input) -> DataFrame:
-    """Every row, good and broken, with what it breaks."""
-    if build.definition.source:
-        return typed_rows(numbered_lines(build.spark, source.place), build.definition, build.partition)
-    return judged_rows(run_query(build.spark, build.definition), build.definition)
+def _judged_file(build: Build, file: SourceFile) -> tuple[DataFrame, str | None]:
+    """Every record of the file, good and broken, with what it breaks, and the file's header; raises FileReplaced when it changed."""
+    records = read_records(build.spark, file, build.definition)
+    build.receipt.figures |= {"columns_ignored": [*records.ignored], "columns_missing": [*records.missing]}
+    with in_one_task_a_file(build.spark):
+        # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
+        judged = typed_rows(records.frame, build.definition, build.partition, header=records.header).localCheckpoint()
+    file.check_unchanged()
+    return judged, records.header
+
+
+def _judged_query(build: Build) -> DataFrame:
+    """Every row of the query, good and broken, with what it breaks."""
+    return judged_rows(run_query(build.spark, build.definition), build.definition).localCheckpoint()
 
 
 def _count(judged: DataFrame) -> RowCounts:
@@ -152,7 +161,9 @@ def _count(judged: DataFrame) -> RowCounts:
     return RowCounts(row[0], row[1], row[2] or "")
 
 
-def _quarantine_broken(build: Build, judged: DataFrame, counts: RowCounts, source: Input, *, replayed_in: str | None) -> None:
+def _quarantine_broken(
+    build: Build, judged: DataFrame, counts: RowCounts, source: Input, header: str | None, *, replayed_in: str | None
+) -> None:
     read = sum(table.rows for table in build.receipt.inputs)
     build.receipt.figures |= {"rows_read": read or counts.total, "rows_quarantined": counts.broken}
     kept = quarantine(
@@ -161,6 +172,7 @@ def _quarantine_broken(build: Build, judged: DataFrame, counts: RowCounts, sourc
         build.definition,
         count=counts.broken,
         came_from=source.place,
+        header=header,
         partition=build.partition,
         transaction=build.transaction,
         provenance=source.provenance,
@@ -184,7 +196,8 @@ def _refuse_too_many(build: Build, counts: RowCounts, came_from: str) -> None:
 def _good_rows(judged: DataFrame, counts: RowCounts, definition: TableDefinition) -> DataFrame:
     """The table's rows. Nothing is filtered when nothing is broken: the rules need not be computed again for every pass."""
     kept = judged.where(sf.col(REASON).isNull()) if counts.broken else judged
-    return kept.select(*(column.name for column in definition.columns), PARTITION_COLUMN)
+    line = [sf.col("line").alias(SOURCE_LINE)] if definition.source else []
+    return kept.select(*(column.name for column in definition.columns), *line, PARTITION_COLUMN)
 
 
 def _audited(build: Build, counts: RowCounts, source: Input) -> Audited:

@@ -14,10 +14,13 @@ from pydantic import ConfigDict
 from roundtrip.contracts.errors import BadDefinition, UnknownTable
 from roundtrip.contracts.names import checked_name
 from roundtrip.contracts.settings import REPOSITORY
-from roundtrip.lakehouse.tables import PARTITION_COLUMN
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, SOURCE_LINE
+from roundtrip.lakehouse.text_encodings import ENCODINGS, UTF_8
 from roundtrip.lakehouse.yaml_file import Way, YamlFile
 
 SQL = REPOSITORY / "sql"
+
+_KEPT_BESIDE = (SOURCE_LINE, "line", "raw_row", "as_latin_1")
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -101,6 +104,8 @@ class TableDefinition(TableContract):
     """A raw table: the source whose landed file it holds. Then there is no query."""
     written_by: str = ""
     """A table that a job writes: the job's name. Then there is neither source nor query."""
+    encoding: str = UTF_8
+    """A raw table: of its text files; one of text_encodings.py."""
     null_text: str = ""
     """A raw table: what the file writes for a missing value, besides nothing."""
     reads: Mapping[str, int] = field(default_factory=dict)
@@ -179,6 +184,8 @@ def _contradictions(definition: TableDefinition) -> Iterator[tuple[Way, str]]:
     origins = [origin for origin in (definition.query, definition.source, definition.written_by) if origin]
     if len(origins) != 1:
         yield (), "a table has a query.sql, or `source` or `written_by` in schema.yaml, and only one of them."
+    if definition.encoding not in ENCODINGS:
+        yield ("encoding",), f"{definition.encoding!r} is none of {', '.join(ENCODINGS)}: name one of these, or deliver UTF-8."
     if definition.freshness < timedelta(hours=1):
         yield ("freshness",), f"{definition.freshness} is under an hour: write an ISO 8601 duration, P35D for 35 days."
     names = {column.name for column in definition.columns}
@@ -192,6 +199,8 @@ def _contradictions_of(column: Column) -> Iterator[tuple[Way, str]]:
     bounds = [bound for bound in (column.minimum, column.maximum) if bound is not None]
     if column.name == PARTITION_COLUMN:
         yield (), f"every table has the column {PARTITION_COLUMN}: leave it out."
+    if column.name in _KEPT_BESIDE:
+        yield (), f"{column.name} is what Roundtrip keeps beside a row: give the column another name."
     if bounds and column.type not in ("int", "double"):
         yield (), f"a {column.type} has no minimum or maximum: use `must`, or `values`."
     if len(bounds) == 2 and bounds[0] > bounds[1]:

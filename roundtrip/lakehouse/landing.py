@@ -1,6 +1,7 @@
 """The landing zone: where producers lay files, and how a run claims them.
 
-A producer writes `<storage root>/landing/<use case>/<feed>/<partition>/<source>.csv` for every source, then the marker `_READY`.
+A producer writes `<storage root>/landing/<use case>/<feed>/<partition>/<source>.<format>` for every source (formats: source_files.py),
+then the marker `_READY`.
 A run that claims the partition turns the marker into `_TAKEN`, which holds the run folder's URI: the same run, tried again,
 finds what it claimed before; another run doesn't. Laying `_READY` again (corrected files) lets the next run claim it again.
 """
@@ -12,10 +13,11 @@ import re
 from collections.abc import Sequence
 
 from roundtrip.contracts import storage
-from roundtrip.contracts.errors import MissingSource, NothingLanded
+from roundtrip.contracts.errors import BadFile, MissingSource, NothingLanded
 from roundtrip.contracts.names import MONTH, checked_name, checked_partition
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import Feed
+from roundtrip.lakehouse.source_files import FORMATS, SourceFile
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +32,22 @@ def landing_uri(use_case_name: str, feed_name: str) -> str:
 
 
 def source_uri(use_case_name: str, feed_name: str, partition: str, source: str) -> str:
-    """Where the source's file of the partition lands."""
+    """Where the source's CSV of the partition lands."""
     parts = checked_partition(partition), f"{checked_name(source, what='source')}.csv"
     return storage.join(landing_uri(use_case_name, feed_name), *parts)
+
+
+def landed_file(use_case_name: str, feed_name: str, partition: str, source: str) -> SourceFile:
+    """The source's file of the partition; raises MissingSource when there is none, BadFile when there are several."""
+    csv = source_uri(use_case_name, feed_name, partition, source)
+    stem = csv.removesuffix("csv")
+    found = [entry for entry in storage.list_objects(stem) if entry.uri.removeprefix(stem) in FORMATS]
+    if not found:
+        raise MissingSource(f"{csv} has not landed, nor in another format ({', '.join(FORMATS)}): deliver it before the marker.")
+    if len(found) > 1:
+        names = " and ".join(entry.uri.rsplit("/", 1)[1] for entry in found)
+        raise BadFile(f"{source} {partition} has landed as {names} in {csv.rsplit('/', 1)[0]}: leave one of them, and remove the others.")
+    return SourceFile(found[0].uri, found[0].etag)
 
 
 def land(use_case_name: str, feed: Feed, partition: str, files: dict[str, bytes]) -> None:

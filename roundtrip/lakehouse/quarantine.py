@@ -7,6 +7,7 @@ from pyspark.sql import functions as sf
 
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.lakehouse.definitions import TableDefinition
+from roundtrip.lakehouse.parsing import AS_LATIN_1
 from roundtrip.lakehouse.publish import Commit, Provenance, last_commit, publish_partition
 from roundtrip.lakehouse.row_contract import REASON
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, spark_uri, table_uri
@@ -19,6 +20,7 @@ def quarantine(
     *,
     count: int,
     came_from: str,
+    header: str | None,
     partition: str,
     transaction: str,
     provenance: Provenance,
@@ -26,8 +28,9 @@ def quarantine(
 ) -> TableVersion | None:
     """Make the `count` broken rows the partition of the quarantine table; gives its version.
 
-    None when there are none and none are left from an earlier build. Columns: source_file, line, reason,
-    raw_row (the line of the file, or a query's row as JSON), replay_key (SHA-256 of raw_row), replayed_in (NULL: the row waits).
+    None when there are none and none are left from an earlier build. Columns: source_file, source_sha256, header (of a CSV),
+    line, reason, raw_row (the record of the file, or a row as JSON), as_latin_1 (parsing.py), replay_key (SHA-256 of raw_row),
+    replayed_in (NULL: the row waits).
     Rows of the same landed file that an earlier build quarantined and this one does not stay, with `replayed_in`, the run that let them
     pass; None: nothing was published, so they wait on.
     """
@@ -37,9 +40,12 @@ def quarantine(
         return None
     rows = broken.select(
         sf.lit(came_from).alias("source_file"),
+        sf.lit(provenance.files.get(came_from)).cast("string").alias("source_sha256"),
+        sf.lit(header).cast("string").alias("header"),
         "line",
         sf.col(REASON).alias("reason"),
         "raw_row",
+        AS_LATIN_1,
         sf.sha2("raw_row", 256).alias("replay_key"),
         sf.lit(None).cast("string").alias("replayed_in"),
         PARTITION_COLUMN,

@@ -10,43 +10,42 @@ from pyspark.sql import functions as sf
 from pyspark.sql.window import Window
 
 from roundtrip.lakehouse.definitions import Column, TableDefinition
+from roundtrip.lakehouse.parsing import AS_LATIN_1, FLAW, TEXT, parsed
 from roundtrip.lakehouse.tables import PARTITION_COLUMN
 
 REASON = "_reason"
 """First rule that the row breaks, in words; NULL where it breaks none."""
-_TEXT = "_text"
-_BROKEN_LINE = "_broken_line"
 
 
-def typed_rows(lines: DataFrame, definition: TableDefinition, partition: str) -> DataFrame:
-    """Numbered CSV lines → the contract's columns in their types, beside `raw_row`, `line` and the reason.
+def typed_rows(records: DataFrame, definition: TableDefinition, partition: str, *, header: str | None) -> DataFrame:
+    """Records → the contract's columns in their types, beside raw_row, as_latin_1, line and the reason.
 
-    Every line comes back, with a reason or without. `lines` has the columns raw_row and line (reading.py).
+    Every record comes back, with a reason or without. `records` has the columns raw_row, as_latin_1 and line: those of reading.py, or
+    rows of a quarantine table, which holds their `header` too.
     """
-    texts = ", ".join(f"`{column.name}` string" for column in definition.columns)
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _BROKEN_LINE, "nullValue": definition.null_text}
-    parsed = lines.withColumn(_TEXT, sf.from_csv("raw_row", f"{texts}, {_BROKEN_LINE} string", options))
-    typed = parsed.select(
+    typed = parsed(records, definition, header).select(
         "raw_row",
+        AS_LATIN_1,
         "line",
-        _TEXT,
-        *(sf.col(f"{_TEXT}.{column.name}").try_cast(column.type).alias(column.name) for column in definition.columns),
+        FLAW,
+        TEXT,
+        *(sf.col(f"{TEXT}.{column.name}").try_cast(column.type).alias(column.name) for column in definition.columns),
         sf.lit(partition).alias(PARTITION_COLUMN),
     )
-    count = sf.lit(f"line has not the {len(definition.columns)} values of the header")
-    reason = sf.coalesce(
-        sf.when(sf.col(f"{_TEXT}.{_BROKEN_LINE}").isNotNull(), count),
-        *(_no_such_type(column) for column in definition.columns),
-        broken_rule(definition),
-    )
-    return _without_repeats(typed.withColumn(REASON, reason).drop(_TEXT), definition)
+    reason = sf.coalesce(FLAW, *(_no_such_type(column) for column in definition.columns), broken_rule(definition))
+    return _without_repeats(typed.withColumn(REASON, reason).drop(TEXT, FLAW), definition)
 
 
 def judged_rows(frame: DataFrame, definition: TableDefinition) -> DataFrame:
     """The rows of a query in the form of `typed_rows`: raw_row is the row as JSON, and there is no line."""
     columns = [column.name for column in definition.columns] + [PARTITION_COLUMN]
-    as_json = sf.to_json(sf.struct(*columns))
-    return frame.select(as_json.alias("raw_row"), sf.lit(None).cast("int").alias("line"), *columns, broken_rule(definition).alias(REASON))
+    return frame.select(
+        sf.to_json(sf.struct(*columns)).alias("raw_row"),
+        sf.lit(False).alias(AS_LATIN_1),
+        sf.lit(None).cast("int").alias("line"),
+        *columns,
+        broken_rule(definition).alias(REASON),
+    )
 
 
 def broken_rule(definition: TableDefinition) -> SparkColumn:
@@ -71,7 +70,7 @@ def _problems(column: Column) -> Iterator[SparkColumn]:
 
 
 def _no_such_type(column: Column) -> SparkColumn:
-    text = sf.col(f"{_TEXT}.{column.name}")
+    text = sf.col(f"{TEXT}.{column.name}")
     return sf.when(text.isNotNull() & sf.col(column.name).isNull(), _says(column, text, f"is no {column.type}"))
 
 

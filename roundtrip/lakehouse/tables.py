@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARTITION_COLUMN = "event_month"
+SOURCE_LINE = "source_line"
+"""Column of every raw table: the number of the record's first line in its file, or of its row in a Parquet file."""
 
 
 def table_uri(use_case_name: str, table: str) -> str:

@@ -10,7 +10,7 @@ from roundtrip.lakehouse.publish import last_commit
 from roundtrip.lakehouse.replay import quarantined
 from roundtrip.lakehouse.tables import current_version, read_table, table_uri
 from tests.roundtrip.lakehouse.conftest import BuildTrips
-from tests.roundtrip.lakehouse.trips import FEED, GOOD, HEADER, TRIPS, land_trips, new_receipt, run_folder
+from tests.roundtrip.lakehouse.trips import FEED, GOOD, TRIPS, land_trips, new_receipt, run_folder
 
 BROKEN = (
     "d,2013-04-04T10:00:00Z,half,Ulm,1000",
@@ -130,12 +130,6 @@ def test_a_missed_check_that_only_warns_is_told(build: BuildTrips) -> None:
     receipt = build()
     assert receipt.figures["checks_warned"] == ["the city explains much."]
     assert receipt.figures["rows_published"] == 4
-
-
-def test_a_wrong_header_is_refused(build: BuildTrips) -> None:
-    land_trips(*GOOD, header="trip,left_at,minutes,city,clock")
-    with pytest.raises(BadFile, match=f"contract of raw_trips is '{HEADER}'"):
-        build()
 
 
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\xff\xfe", b""])

@@ -29,9 +29,11 @@ SUMMER_TIME = {
 
 def clean(spark: SparkSession, lines: dict[str, str], month: str) -> dict[str, dict[str, object]]:
     """Name of the case → its row of clean_flights, from lines of a landed file that all meet the row contract."""
-    numbered = spark.createDataFrame([(text, place + 2) for place, text in enumerate(lines.values())], "raw_row string, line int")
+    records = [(text, False, place + 2) for place, text in enumerate(lines.values())]
+    frame = spark.createDataFrame(records, "raw_row string, as_latin_1 boolean, line int")
     name_the_partition(spark, month)
-    typed = typed_rows(numbered, definition_of("flight_eta", "raw_flights"), month)
+    definition = definition_of("flight_eta", "raw_flights")
+    typed = typed_rows(frame, definition, month, header=",".join(column.name for column in definition.columns))
     assert [row["_reason"] for row in typed.collect()] == [None] * len(lines)
     typed.createOrReplaceTempView("raw_flights")
     spark.createDataFrame(AIRPORTS, "faa string, tzone string").createOrReplaceTempView("raw_airports")
