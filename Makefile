@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-loop bench-writers
+.PHONY: help setup demo test lint down clean lock bench-audit bench-loop bench-readers bench-writers
 MONTHS ?= 6
 
 BIN := .roundtrip/venv/bin
@@ -52,3 +52,6 @@ bench-writers: setup  ## twenty processes publish to one table at the same time
 
 bench-loop: setup  ## the same jobs run bare and through Airflow, compared
 	@$(BIN)/python -m benchmarks.loop
+
+bench-readers: setup  ## what bad rows cost, against a clean file of a million
+	@$(BIN)/python -m benchmarks.readers

@@ -12,7 +12,7 @@ from roundtrip.contracts.errors import UnknownFeed
 class Feed:
     """Files that land together for a partition, and the tables built from them, stage by stage.
 
-    A producer writes `<storage root>/landing/<use case>/<feed>/<partition>/<source>.csv` for every source, then the
+    A producer writes `<storage root>/landing/<use case>/<feed>/<partition>/<source>.<format>` for every source, then the
     marker `_READY` beside them. The DAG `<use case>.<dag>` does the rest.
     """
 

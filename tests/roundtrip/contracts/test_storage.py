@@ -37,6 +37,8 @@ def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
     storage.delete(uri)
     with pytest.raises(FileNotFoundError):
         storage.read_bytes(uri)
+    with pytest.raises(FileNotFoundError), storage.opened(uri):
+        pass
     with pytest.raises(FileNotFoundError):
         storage.download_folder(uri, tmp_path / "back")
 

@@ -1,13 +1,18 @@
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadFile, BadPartition, ChecksFailed, MissingSource, RowsRejected, TableMissing
+from roundtrip.lakehouse.definitions import definition_of
+from roundtrip.lakehouse.landing import land
 from roundtrip.lakehouse.publish import last_commit
 from roundtrip.lakehouse.replay import quarantined
+from roundtrip.lakehouse.row_contract import typed_rows
 from roundtrip.lakehouse.tables import current_version, read_table, table_uri
 from tests.roundtrip.lakehouse.conftest import BuildTrips
 from tests.roundtrip.lakehouse.trips import FEED, GOOD, TRIPS, land_trips, new_receipt, run_folder
@@ -77,6 +82,31 @@ def test_broken_rows_go_to_quarantine_with_reason_and_line(build: BuildTrips) ->
     assert [row["raw_row"] for row in kept] == list(BROKEN)
     assert kept[0]["replay_key"] == hashlib.sha256(BROKEN[0].encode()).hexdigest()
     assert {row["source_file"].rsplit("/", 1)[1] for row in kept} == {"trips.csv"}
+
+
+def test_a_published_row_names_its_line_and_the_receipt_names_columns_that_do_not_match(build: BuildTrips) -> None:
+    land_trips("Ulm,a,x,30,2013-04-01T10:00:00Z", "", "Ulm,b,y,30,2013-04-01T10:00:00Z", header="city,trip_id,weather,minutes,left_at")
+    receipt = build()
+    assert (receipt.figures["columns_ignored"], receipt.figures["columns_missing"]) == (["weather"], ["clock"])
+    rows = read_table("trips", "raw_trips").sort_by("source_line").select(["source_line", "trip_id", "clock"]).to_pylist()
+    assert rows == [{"source_line": 2, "trip_id": "a", "clock": None}, {"source_line": 4, "trip_id": "b", "clock": None}]
+
+
+def test_a_kept_row_is_enough_to_parse_it_again(build: BuildTrips, spark: SparkSession, tmp_path: Path) -> None:
+    wrong, mended = b"Ulm,d,700,2013-04-01T10:00:00Z", b'"Bo\xfcn\nn",e,30,2013-04-01T10:00:00Z'
+    good = [f"Ulm,x{place},30,2013-04-01T10:00:00Z".encode() for place in range(8)]
+    content = b"\n".join([b"city,trip_id,minutes,left_at", wrong, mended, *good])
+    land(TRIPS.name, FEED, "2013-04", {"trips": content})
+    build()
+    definition = definition_of("trips", "raw_trips", root=tmp_path / "sql")
+    free = replace(definition.columns[3], values=())
+    columns = (*definition.columns[:2], replace(definition.columns[2], maximum=None), free, definition.columns[4])
+    kept = spark.read.format("delta").load(table_uri("trips", "raw_trips_quarantine"))
+    (told,) = kept.select("header", "source_sha256").distinct().collect()
+    assert told.source_sha256 == hashlib.sha256(content).hexdigest()
+    again = typed_rows(kept, replace(definition, columns=columns, encoding="latin-1"), "2013-04", header=told.header)
+    rows = {row.line: (row.trip_id, row.minutes, row.city, row._reason) for row in again.collect()}
+    assert rows == {2: ("d", 700, "Ulm", None), 3: ("e", 30, "Boün\nn", None)}
 
 
 def test_corrected_files_replace_the_partition_and_empty_its_quarantine(build: BuildTrips) -> None:
