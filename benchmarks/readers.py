@@ -1,7 +1,7 @@
 """What bad rows cost: a million-row CSV built clean, with one bad row, with one stray quote and with every row bad, side by side.
 
-`make bench-readers`, with the stack up. The Spark server is started anew for each build, so that each finds the same heap, and builds a
-small file first, which is not counted; then its highest resident memory is reset, and read after the build (VmHWM of /proc). Its CPU
+`make bench-readers`, with the stack up. The Spark server is started anew for each build, so that each finds the same heap, and builds
+small files first, which are not counted; then its highest resident memory is reset, and read after the build (VmHWM of /proc). Its CPU
 seconds are read too: on a machine that others use they tell more than the clock. The order of the files turns from round to round. The
 result is committed as benchmarks/results/readers_<hardware>_<date>.json.
 """
@@ -100,7 +100,8 @@ def built(stack: Stack, use_case: UseCase, kind: str, rows: int) -> Cost:
             build_table(spark, use_case, TABLE, month, folder=RunFolder.of("benchmark", run), receipt=receipt, root=definitions)
             return receipt
 
-        build("2013-03", flights("clean", 1000, month=3))
+        for first in ("one bad", "every row bad", "clean"):
+            build("2013-03", flights(first, 20_000, month=3))
         content = flights(kind, rows)
         spark_process = recorded(stack, "spark")
         assert spark_process is not None  # restart_spark waited for it
