@@ -3,7 +3,7 @@ import gzip
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ NOTES = TableDefinition(
     name="raw_notes",
     grain="one note",
     owner="tests",
+    freshness=timedelta(days=35),
     key=(),
     source="notes",
     null_text="NA",
