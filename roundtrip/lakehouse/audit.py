@@ -14,7 +14,7 @@ from roundtrip.lakehouse.checks_page import Audited, checks_page
 from roundtrip.lakehouse.data_docs import keep_latest, latest_page
 from roundtrip.lakehouse.definitions import TableDefinition
 from roundtrip.lakehouse.expectations import CheckResult, run_checks
-from roundtrip.lakehouse.tables import PARTITION_COLUMN
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, SOURCE_LINE
 
 CHECKS = "Checks"
 """Title of the page's link on the task."""
@@ -28,7 +28,7 @@ def audit(frame: DataFrame, audited: Audited, *, folder: RunFolder, receipt: Rec
     """
     started = time.monotonic()
     definition = audited.definition
-    results = run_checks(frame.drop(PARTITION_COLUMN), definition, name=audited.title)
+    results = run_checks(frame.drop(PARTITION_COLUMN, SOURCE_LINE), definition, name=audited.title)
     receipt.figures["audit_seconds"] = round(time.monotonic() - started, 3)
     page = checks_page(audited, results).encode()
     receipt.links[CHECKS] = _page_in(folder, definition.name, audited.partition)

@@ -168,6 +168,8 @@ def _spark_settings(stack: Stack, folder: Path) -> dict[str, object]:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": 2,
+        # HotSpot compiles no method over 8,000 bytes, and Spark makes them of up to 65,535 by default: a row contract took 2.5 × the CPU
+        "spark.sql.codegen.hugeMethodLimit": 8000,
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": 2,
         "spark.databricks.delta.snapshotPartitions": 1,
         "spark.hadoop.fs.s3a.endpoint": stack.url("s3"),

@@ -250,9 +250,9 @@ def test_each_record_comes_back_once_and_csv_agrees_on_the_good_ones(
         records.insert(data.draw(st.integers(0, len(records))), stray + end)
     text = "".join(records)
     found = read((HEADER + end + text).encode())
-    in_file = dict(enumerate(text.split("\n"), start=2))
-    told = {line + place: part for line, row in found.items() for place, part in enumerate((row.raw_row + end[:-1]).split("\n"))}
-    assert told == {line: part for line, part in in_file.items() if line in told or part.strip(" \r")}
+    in_file = {line: part.rstrip("\r") for line, part in enumerate(text.split("\n"), start=2)}
+    told = {line + place: part.rstrip("\r") for line, row in found.items() for place, part in enumerate(row.raw_row.split("\n"))}
+    assert told == {line: part for line, part in in_file.items() if line in told or part.strip(" ")}
     assert len(told) == sum(row.raw_row.count("\n") + 1 for row in found.values())
     good = [row for _, row in sorted(found.items()) if row._reason is None]
     by_csv = [next(csv.reader(io.StringIO(row.raw_row, newline=""), strict=True)) for row in good]
