@@ -131,9 +131,11 @@ def _result(check: Check, result: ExpectationValidationResult) -> CheckResult:
 def _found(observed: Mapping[str, object]) -> str:
     if "observed_value" in observed:
         return str(observed["observed_value"])
-    if "unexpected_count" in observed:
-        return f"{observed['unexpected_count']:,} of {observed['element_count']:,} rows not as expected"
-    return "as declared"
+    if "unexpected_count" not in observed:
+        return "as declared"
+    if observed["unexpected_count"] is None:  # Great Expectations counts nothing where there are no rows
+        return "no rows"
+    return f"{observed['unexpected_count']:,} of {observed['element_count']:,} rows not as expected"
 
 
 def _all_passed(results: Sequence[CheckResult]) -> bool:
