@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--tables", default="")
     request = parser.parse_args()
     request.job = "build_table" if request.tables else request.job
-    parts = [f"{table}.{request.partition}" for table in request.tables.split(",")] if request.tables else [""]
+    parts = [f"{table}.{request.partition}" for table in request.tables.split(",")] if request.tables else [request.feed]
     for part in parts:
         with receipt_for(request, part=part) as receipt:
             print(f"tiny job at work on {part or 'nothing'}", flush=True)
