@@ -51,7 +51,7 @@ bench-writers: setup  ## twenty processes publish to one table at the same time
 	@set -a; . .roundtrip/env; $(BIN)/python -m benchmarks.concurrent_writers
 
 bench-loop: setup  ## the same jobs run bare and through Airflow, compared
-	@$(BIN)/python -m benchmarks.loop
+	@set -a; . .roundtrip/env; $(BIN)/python -m benchmarks.loop
 
 bench-readers: setup  ## what bad rows cost, against a clean file of a million
 	@$(BIN)/python -m benchmarks.readers
