@@ -154,6 +154,7 @@ def test_a_service_that_never_gets_ready_is_reported_with_the_end_of_its_log(bro
 def test_ctrl_c_ends_an_up_that_still_waits(broken: SmallStack) -> None:
     log = broken.stack.log_of("postgres")
     log.unlink(missing_ok=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would what they start
     with subprocess.Popen(broken.command("up", "postgres"), env=broken.environment(), stdout=subprocess.DEVNULL) as process:
         wait_until(lambda: log.exists() and "incompatible" in log.read_text())
         process.send_signal(signal.SIGINT)
