@@ -170,7 +170,7 @@ def _spark_settings(stack: Stack, folder: Path) -> dict[str, object]:
         "spark.sql.shuffle.partitions": 2,
         # HotSpot compiles no method over 8,000 bytes, and Spark makes them of up to 65,535 by default: a row contract took 2.5 × the CPU
         "spark.sql.codegen.hugeMethodLimit": 8000,
-        # every build generates the same few hundred classes: with Spark's 100 each month compiles them again (27 → 21 s for a month's tables)
+        # every build generates the same few hundred classes; with the default, 100, each compiles them again (27 → 21 s a month)
         "spark.sql.codegen.cache.maxEntries": 1000,
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": 2,
         "spark.databricks.delta.snapshotPartitions": 1,
