@@ -8,9 +8,7 @@ of Great Expectations. The result is committed as benchmarks/results/audit_<hard
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -18,15 +16,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from benchmarks.keep_result import keep_result
 from roundtrip.contracts import storage
 from roundtrip.contracts.names import months_between
-from roundtrip.contracts.receipts import Receipt, RunFolder, code_commit
-from roundtrip.contracts.settings import REPOSITORY, settings
+from roundtrip.contracts.receipts import Receipt, RunFolder
+from roundtrip.contracts.settings import settings
 from roundtrip.lakehouse.build import build_table
 from roundtrip.lakehouse.definitions import SQL
 from roundtrip.lakehouse.landing import land
@@ -123,13 +121,10 @@ def keep(first: Seconds, rounds: dict[str, list[Seconds]]) -> None:
     ratios = {span: round(total(seconds, "audit") / total(seconds, "build"), 3) for span, seconds in medians.items()}
     result = {
         "what": "building and auditing each table of flight_eta's operations, seconds", "audit_by_build": ratios, "medians": medians,
-        "first_month": first, "load_1_min": os.getloadavg()[0], "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "code_commit": code_commit(), "rounds": rounds,
+        "first_month": first, "load_1_min": os.getloadavg()[0], "rounds": rounds,
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / f"audit_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"audit as a fraction of the build: {ratios}; kept as {path.relative_to(REPOSITORY)}")
+    path = keep_result("audit", result)
+    print(f"audit as a fraction of the build: {ratios}; kept as {path}")
 
 
 if __name__ == "__main__":

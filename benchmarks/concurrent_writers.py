@@ -8,10 +8,7 @@ benchmarks/results/concurrent_writers_<hardware>_<date>.json.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import os
-import platform
 import statistics
 import sys
 import time
@@ -22,12 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 
+from benchmarks.keep_result import keep_result
 from roundtrip.contracts import storage
 from roundtrip.contracts.names import months_between
-from roundtrip.contracts.receipts import code_commit
-from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.lakehouse.publish import Commit, publish
 from roundtrip.lakehouse.session import spark_session
 from roundtrip.lakehouse.tables import history_of, open_table, rows_in, table_uri
@@ -116,13 +111,9 @@ def keep(request: argparse.Namespace, written: Sequence[Written], seconds: float
         "seconds": round(seconds, 1), "commits_a_second": round(len(each) / seconds, 2),
         "seconds_a_commit": {"median": round(statistics.median(each), 2), "longest": round(max(each), 2)},
         "conflicts": sum(writer.conflicts for writer in written), "faults": list(faults),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "code_commit": code_commit(),
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / f"concurrent_writers_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{len(each)} commits in {seconds:.0f} s, {len(faults)} faults; kept as {path.relative_to(REPOSITORY)}")
+    path = keep_result("concurrent_writers", result)
+    print(f"{len(each)} commits in {seconds:.0f} s, {len(faults)} faults; kept as {path}")
 
 
 if __name__ == "__main__":

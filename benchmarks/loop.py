@@ -8,19 +8,17 @@ committed as benchmarks/results/loop_<hardware>_<date>.json.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
+from benchmarks.keep_result import keep_result
 from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
-from roundtrip.contracts.receipts import RunFolder, code_commit
+from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.settings import REPOSITORY, settings
 
 USE_CASE = "flight_eta"
@@ -108,12 +106,10 @@ def keep(partitions: str, rounds: Sequence[dict[str, dict[str, float]]]) -> None
     result = {
         "what": "train_and_release: jobs bare one after the other against through Airflow, seconds",
         "partitions": partitions, "ranks": RANKS, "median_ratio": round(ratio, 3), "goal": GOAL,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}", "code_commit": code_commit(), "rounds": rounds,
+        "rounds": rounds,
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / f"loop_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"median ratio {ratio:.3f} (goal {GOAL:.2f} at most); kept as {path.relative_to(REPOSITORY)}")
+    path = keep_result("loop", result)
+    print(f"median ratio {ratio:.3f} (goal {GOAL:.2f} at most); kept as {path}")
 
 
 if __name__ == "__main__":

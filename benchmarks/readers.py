@@ -9,9 +9,7 @@ result is committed as benchmarks/results/readers_<hardware>_<date>.json.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,12 +20,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.keep_result import keep_result
 from roundtrip.cli.stack.environment import addresses
 from roundtrip.cli.stack.layout import Stack, load_stack
 from roundtrip.cli.stack.records import recorded
 from roundtrip.cli.stack.supervisor import connected
 from roundtrip.contracts import storage
-from roundtrip.contracts.receipts import Receipt, RunFolder, code_commit
+from roundtrip.contracts.receipts import Receipt, RunFolder
 from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.build import build_table
@@ -168,13 +167,11 @@ def keep(rows: int, rounds: Sequence[dict[str, Cost]]) -> None:
     }
     result = {
         "what": "build_table of raw_flights from one CSV, and the Spark server's peak resident memory; ratios to the clean file, medians",
-        "rows": rows, "goals": GOALS, "ratios": ratios, "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "code_commit": code_commit(), "rounds": [{kind: vars(cost) for kind, cost in one.items()} for one in rounds],
+        "rows": rows, "goals": GOALS, "ratios": ratios,
+        "rounds": [{kind: vars(cost) for kind, cost in one.items()} for one in rounds],
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / f"readers_{os.cpu_count()}cores_{datetime.now(UTC):%Y-%m-%d}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{ratios} (goals {GOALS}); kept as {path.relative_to(REPOSITORY)}")
+    path = keep_result("readers", result)
+    print(f"{ratios} (goals {GOALS}); kept as {path}")
 
 
 if __name__ == "__main__":
