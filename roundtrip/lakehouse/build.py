@@ -126,10 +126,11 @@ def _query(build: Build) -> Input:
 def _is_held(build: Build, provenance: Provenance) -> bool:
     """Whether the table's partition was made from just this, and its quarantine too; then the receipt says so."""
     name, table = build.use_case.name, build.definition.name
-    held, apart = (last_commit(name, each, build.partition) for each in (table, build.definition.quarantine))
+    held = last_commit(name, table, build.partition)
     if held is None or held[1].provenance != provenance:
         return False
     version, commit = held
+    apart = last_commit(name, build.definition.quarantine, build.partition)
     if not settled(apart[1] if apart else None, provenance, broken=commit.broken):
         return False
     build.receipt.outputs = [TableVersion(table, table_uri(name, table), version, commit.rows)]

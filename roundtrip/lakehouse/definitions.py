@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -116,13 +117,18 @@ class TableDefinition(TableContract):
     @property
     def digest(self) -> str:
         """Changes with the definition and with the code that builds tables: what the same input would be made into."""
-        code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-        return hashlib.sha256(repr(self).encode() + code).hexdigest()[:16]
+        return hashlib.sha256(repr(self).encode() + _code()).hexdigest()[:16]
 
     @property
     def quarantine(self) -> str:
         """Name of the table that holds the rows which broke the row contract."""
         return f"{self.name}_quarantine"
+
+
+@cache
+def _code() -> bytes:
+    """The modules of this package, which build tables."""
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 
 
 def definition_of(use_case_name: str, table: str, *, root: Path = SQL) -> TableDefinition:

@@ -40,7 +40,7 @@ def superseded(use_case: UseCase, partition: str) -> dict[str, str]:
 
 def _changes(use_case: UseCase, snapshot: Snapshot, now: Mapping[str, int]) -> str:
     """`features 3 → 9` for each pinned table whose partition was replaced since; empty when none was."""
-    pinned = {use_case.features_table: snapshot.features_version, use_case.outcomes_table: snapshot.outcomes_version}
+    pinned = {table.table: table.version for table in snapshot.tables(use_case)}
     return ", ".join(f"{table} {pinned[table]} → {version}" for table, version in now.items() if version > pinned[table])
 
 

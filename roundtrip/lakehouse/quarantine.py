@@ -38,18 +38,7 @@ def quarantine(
     held = last_commit(name, definition.quarantine, partition)
     if not count and (held is None or not held[1].rows):
         return None
-    rows = broken.select(
-        sf.lit(came_from).alias("source_file"),
-        sf.lit(provenance.files.get(came_from)).cast("string").alias("source_sha256"),
-        sf.lit(header).cast("string").alias("header"),
-        "line",
-        sf.col(REASON).alias("reason"),
-        "raw_row",
-        AS_LATIN_1,
-        sf.sha2("raw_row", 256).alias("replay_key"),
-        sf.lit(None).cast("string").alias("replayed_in"),
-        PARTITION_COLUMN,
-    )
+    rows = _as_kept(broken, came_from, provenance.files.get(came_from), header)
     if held is not None and provenance.files and held[1].provenance.files == provenance.files:
         rows = rows.unionByName(_let_out(spark, rows, definition, partition, replayed_in)).localCheckpoint()
     return publish_partition(
@@ -66,6 +55,21 @@ def quarantine(
 def settled(held: Commit | None, provenance: Provenance, *, broken: int) -> bool:
     """Whether the quarantine's partition is what a build from this provenance, with so many broken rows, leaves in it."""
     return broken == 0 if held is None or not held.rows else held.provenance == provenance
+
+
+def _as_kept(broken: DataFrame, came_from: str, sha256: str | None, header: str | None) -> DataFrame:
+    return broken.select(
+        sf.lit(came_from).alias("source_file"),
+        sf.lit(sha256).cast("string").alias("source_sha256"),
+        sf.lit(header).cast("string").alias("header"),
+        "line",
+        sf.col(REASON).alias("reason"),
+        "raw_row",
+        AS_LATIN_1,
+        sf.sha2("raw_row", 256).alias("replay_key"),
+        sf.lit(None).cast("string").alias("replayed_in"),
+        PARTITION_COLUMN,
+    )
 
 
 def _let_out(spark: SparkSession, broken: DataFrame, definition: TableDefinition, partition: str, replayed_in: str | None) -> DataFrame:
