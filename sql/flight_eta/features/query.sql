@@ -66,42 +66,61 @@ usual AS (
         )
 ),
 
+-- A mean over the last hours is the difference of two running sums: up to now, less up to where its window begins. Spark carries a
+-- running sum along, but adds up a sliding frame anew for every row: a hundred times the flights would take ten thousand times as long.
+-- What is summed are whole numbers, so that the difference is exact, whatever the order of the rows.
 of_the_flight_number AS (
     SELECT
         *,
-        avg(arrived_gain_minutes) OVER last_28d AS flight_gain_28d_minutes
+        -- in thousandths of a minute
+        round(1000 * (arrived_air_time_minutes - usual_air_time_minutes)) AS arrived_air_time_excess,
+        round(1000 * (arrived_ground_minutes - usual_ground_minutes)) AS arrived_ground_excess,
+        (sum(arrived_gain_minutes) OVER so_far - coalesce(sum(arrived_gain_minutes) OVER before_28d, 0))
+        / nullif(count(arrived_gain_minutes) OVER so_far - count(arrived_gain_minutes) OVER before_28d, 0) AS flight_gain_28d_minutes
     FROM moments
     INNER JOIN usual USING (origin, destination, day)
     -- push-backs of the month before count for its last hour only
     WHERE kind = 'arrival' OR moment >= month_start - INTERVAL 1 DAY
     WINDOW
-        last_28d AS (PARTITION BY carrier, flight_number ORDER BY minute RANGE BETWEEN 40320 PRECEDING AND CURRENT ROW)
+        so_far AS (PARTITION BY carrier, flight_number ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+        before_28d AS (PARTITION BY carrier, flight_number ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 40321 PRECEDING)
 ),
 
 at_the_destination AS (
     SELECT
         *,
-        avg(arrived_gain_minutes) OVER last_3h AS destination_gain_3h_minutes,
-        avg(arrived_gain_minutes) OVER last_6h AS destination_gain_6h_minutes,
-        avg(arrived_gain_minutes) OVER last_24h AS destination_gain_24h_minutes,
-        avg(arrived_air_time_minutes - usual_air_time_minutes) OVER last_12h AS destination_air_time_12h_minutes
+        (sum(arrived_gain_minutes) OVER so_far - coalesce(sum(arrived_gain_minutes) OVER before_3h, 0))
+        / nullif(count(arrived_gain_minutes) OVER so_far - count(arrived_gain_minutes) OVER before_3h, 0) AS destination_gain_3h_minutes,
+        (sum(arrived_gain_minutes) OVER so_far - coalesce(sum(arrived_gain_minutes) OVER before_6h, 0))
+        / nullif(count(arrived_gain_minutes) OVER so_far - count(arrived_gain_minutes) OVER before_6h, 0) AS destination_gain_6h_minutes,
+        (sum(arrived_gain_minutes) OVER so_far - coalesce(sum(arrived_gain_minutes) OVER before_24h, 0))
+        / nullif(count(arrived_gain_minutes) OVER so_far - count(arrived_gain_minutes) OVER before_24h, 0) AS destination_gain_24h_minutes,
+        (sum(arrived_air_time_excess) OVER so_far - coalesce(sum(arrived_air_time_excess) OVER before_12h, 0))
+        / nullif(1000 * (count(arrived_air_time_excess) OVER so_far - count(arrived_air_time_excess) OVER before_12h), 0)
+            AS destination_air_time_12h_minutes
     FROM of_the_flight_number
     -- from here on the longest look back is 24 h
     WHERE moment >= month_start - INTERVAL 1 DAY
     WINDOW
-        last_3h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 180 PRECEDING AND CURRENT ROW),
-        last_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 360 PRECEDING AND CURRENT ROW),
-        last_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 720 PRECEDING AND CURRENT ROW),
-        last_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 1440 PRECEDING AND CURRENT ROW)
+        so_far AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+        before_3h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 181 PRECEDING),
+        before_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 361 PRECEDING),
+        before_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 721 PRECEDING),
+        before_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 1441 PRECEDING)
 ),
 
 at_the_origin AS (
     SELECT
         *,
-        avg(arrived_ground_minutes - usual_ground_minutes) OVER last_1h AS origin_ground_1h_minutes,
-        avg(left_delay_minutes) OVER last_1h AS origin_departure_delay_1h_minutes
+        (sum(arrived_ground_excess) OVER so_far - coalesce(sum(arrived_ground_excess) OVER before_1h, 0))
+        / nullif(1000 * (count(arrived_ground_excess) OVER so_far - count(arrived_ground_excess) OVER before_1h), 0)
+            AS origin_ground_1h_minutes,
+        (sum(left_delay_minutes) OVER so_far - coalesce(sum(left_delay_minutes) OVER before_1h, 0))
+        / nullif(count(left_delay_minutes) OVER so_far - count(left_delay_minutes) OVER before_1h, 0) AS origin_departure_delay_1h_minutes
     FROM at_the_destination
-    WINDOW last_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 60 PRECEDING AND CURRENT ROW)
+    WINDOW
+        so_far AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+        before_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 61 PRECEDING)
 ),
 
 -- what is known of the weather in an hour: of each value the newest report, bridging up to six that are missing
@@ -132,7 +151,6 @@ SELECT
     CAST(known.day_of_week AS DOUBLE) AS day_of_week,
     CAST(known.distance_miles AS DOUBLE) AS distance_miles,
     CAST(known.scheduled_minutes AS DOUBLE) AS scheduled_minutes,
-    -- rounded, because the order of a floating point sum, and with it the last digit, may differ from run to run
     round(known.scheduled_minutes - known.usual_scheduled_minutes, 3) AS schedule_padding_minutes,
     round(known.usual_gain_minutes, 3) AS route_gain_28d_minutes,
     round(known.destination_gain_3h_minutes, 3) AS destination_gain_3h_minutes,
