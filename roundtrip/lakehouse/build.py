@@ -26,7 +26,7 @@ from roundtrip.lakehouse.landing import landed_file
 from roundtrip.lakehouse.publish import Provenance, last_commit, publish_partition
 from roundtrip.lakehouse.quarantine import quarantine, settled
 from roundtrip.lakehouse.reading import in_one_task_a_file, read_records
-from roundtrip.lakehouse.row_contract import REASON, judged_rows, typed_rows
+from roundtrip.lakehouse.row_contract import REASON, judged_rows, repeats_marked, typed_rows
 from roundtrip.lakehouse.session import outages_named
 from roundtrip.lakehouse.source_files import SourceFile
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, SOURCE_LINE, table_uri
@@ -145,9 +145,10 @@ def _judged_file(build: Build, file: SourceFile) -> tuple[DataFrame, str | None]
     build.receipt.figures |= {"columns_ignored": [*records.ignored], "columns_missing": [*records.missing]}
     with in_one_task_a_file(build.spark):
         # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
-        judged = typed_rows(records.frame, build.definition, build.partition, header=records.header).localCheckpoint()
+        typed = typed_rows(records.frame, build.definition, build.partition, header=records.header).localCheckpoint()
     file.check_unchanged()
-    return judged, records.header
+    judged = repeats_marked(typed, build.definition)
+    return (judged if judged is typed else judged.localCheckpoint()), records.header
 
 
 def _judged_query(build: Build) -> DataFrame:

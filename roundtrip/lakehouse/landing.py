@@ -47,7 +47,7 @@ def landed_file(use_case_name: str, feed_name: str, partition: str, source: str)
     if len(found) > 1:
         names = " and ".join(entry.uri.rsplit("/", 1)[1] for entry in found)
         raise BadFile(f"{source} {partition} has landed as {names} in {csv.rsplit('/', 1)[0]}: leave one of them, and remove the others.")
-    return SourceFile(found[0].uri, found[0].etag)
+    return SourceFile(found[0].uri, found[0].etag, found[0].size)
 
 
 def land(use_case_name: str, feed: Feed, partition: str, files: dict[str, bytes]) -> None:

@@ -31,6 +31,8 @@ _HEADER_BYTES = 65_536
 _FIRST_MEMBERS = 100
 """JSON lines at the start of a file whose members are compared with the contract."""
 _ONE_TASK = {"spark.sql.files.maxPartitionBytes": "1t", "spark.sql.files.minPartitionNum": "1"}
+_ONE_CORE_BYTES = 16 << 20
+"""A larger file is read by one task, but its lines are parsed and judged on all cores."""
 _OTHER_UNICODE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 """Byte order marks of UTF-16 and UTF-32."""
 _TIMESTAMPS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"}
@@ -126,7 +128,8 @@ def _parquet_records(spark: SparkSession, file: SourceFile, definition: TableDef
 def _numbered_lines(spark: SparkSession, file: SourceFile) -> DataFrame:
     """value (the line's bytes, as a string that need not be valid) and line, its number in the file from 1."""
     lines = spark.read.option("lineSep", "\n").text(spark_uri(file.uri))
-    return lines.withColumn("line", (sf.monotonically_increasing_id() + 1).cast("int"))
+    numbered = lines.withColumn("line", (sf.monotonically_increasing_id() + 1).cast("int"))
+    return numbered.repartition("line") if file.size > _ONE_CORE_BYTES else numbered
 
 
 def _joined(spark: SparkSession, lines: DataFrame, several: pa.Table) -> DataFrame:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import and_
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
-from pyspark.sql.window import Window
 
 from roundtrip.lakehouse.definitions import Column, TableDefinition
 from roundtrip.lakehouse.parsing import AS_LATIN_1, FLAW, TEXT, parsed
@@ -33,19 +34,36 @@ def typed_rows(records: DataFrame, definition: TableDefinition, partition: str, 
         sf.lit(partition).alias(PARTITION_COLUMN),
     )
     reason = sf.coalesce(FLAW, *(_no_such_type(column) for column in definition.columns), broken_rule(definition))
-    return _without_repeats(typed.withColumn(REASON, reason).drop(TEXT, FLAW), definition)
+    return typed.withColumn(REASON, reason).drop(TEXT, FLAW)
 
 
 def judged_rows(frame: DataFrame, definition: TableDefinition) -> DataFrame:
-    """The rows of a query in the form of `typed_rows`: raw_row is the row as JSON, and there is no line."""
+    """The rows of a query in the form of `typed_rows`: raw_row is the row as JSON, of those that break a rule; there is no line."""
     columns = [column.name for column in definition.columns] + [PARTITION_COLUMN]
-    return frame.select(
-        sf.to_json(sf.struct(*columns)).alias("raw_row"),
+    ruled = frame.select(*columns, broken_rule(definition).alias(REASON))
+    return ruled.select(
+        sf.when(sf.col(REASON).isNotNull(), sf.to_json(sf.struct(*columns))).alias("raw_row"),
         sf.lit(False).alias(AS_LATIN_1),
         sf.lit(None).cast("int").alias("line"),
         *columns,
-        broken_rule(definition).alias(REASON),
+        REASON,
     )
+
+
+def repeats_marked(rows: DataFrame, definition: TableDefinition) -> DataFrame:
+    """`rows` of `typed_rows`, of which a later line with the key of an earlier good one breaks the contract too.
+
+    `rows` are read twice: they should be a checkpoint. Only keys are sorted out, and rows stay where they are unless there is a repeat.
+    """
+    keys = [sf.col(name).alias(f"_first_{name}") for name in definition.key]
+    same = rows.where(sf.col(REASON).isNull()).groupBy(*keys).agg(sf.min("line").alias("_first"), sf.count("*").alias("_lines"))
+    repeated = same.where("_lines > 1").drop("_lines")
+    if repeated.isEmpty():
+        return rows
+    of_the_key = reduce(and_, (sf.col(name).eqNullSafe(sf.col(f"_first_{name}")) for name in definition.key))
+    later = sf.when(sf.col("line") > sf.col("_first"), f"row repeats the {', '.join(definition.key)} of an earlier line")
+    marked = rows.join(repeated, of_the_key, "left").withColumn(REASON, sf.coalesce(REASON, later))
+    return marked.select(*rows.columns)
 
 
 def broken_rule(definition: TableDefinition) -> SparkColumn:
@@ -77,12 +95,3 @@ def _no_such_type(column: Column) -> SparkColumn:
 def _says(column: Column, value: SparkColumn, problem: str) -> SparkColumn:
     shown = sf.substring(value.cast("string"), 1, 80)
     return sf.concat(sf.lit(f"{column.name} "), shown, sf.lit(f" {problem}"))
-
-
-def _without_repeats(rows: DataFrame, definition: TableDefinition) -> DataFrame:
-    """The first line of a key stays; a later one with the same key breaks the contract too."""
-    if not definition.key:
-        return rows
-    same_key = Window.partitionBy(sf.col(REASON).isNull(), *definition.key).orderBy("line")
-    repeated = sf.when(sf.row_number().over(same_key) > 1, sf.lit(f"row repeats the {', '.join(definition.key)} of an earlier line"))
-    return rows.withColumn(REASON, sf.coalesce(sf.col(REASON), repeated))

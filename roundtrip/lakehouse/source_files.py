@@ -23,6 +23,8 @@ class SourceFile:
 
     uri: str
     etag: str
+    size: int
+    """Bytes, zipped when it is zipped."""
 
     @property
     def format(self) -> str:
