@@ -1,7 +1,8 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-loop bench-readers bench-writers
+.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-loop bench-readers bench-writers
 MONTHS ?= 6
+FACTORS ?= 1,10,100
 
 BIN := .roundtrip/venv/bin
 # The first Python that really runs: pyenv leaves shims for versions that aren't selected.
@@ -43,9 +44,15 @@ lock: setup  ## resolve the requirements anew
 	@$(LOCK) docker/local_stack/triton_backend.in --output-file docker/local_stack/triton_backend.txt
 	@$(LOCK) docker/local_stack/source_data.in --no-deps --output-file docker/local_stack/source_data.txt
 	@$(LOCK) docker/local_stack/source_data_build.in --output-file docker/local_stack/source_data_build.txt
+	@$(LOCK) benchmarks/etl/requirements.in --output-file benchmarks/etl/requirements.txt
 
 bench-audit: setup  ## what checking a partition costs beside building it
 	@$(BIN)/python -m benchmarks.audit
+
+bench-etl: setup  ## the ETL beside DuckDB and Polars, on 1, 10 and 100 times the year (hours; FACTORS=1,10 for less)
+	@test -x .roundtrip/bench/bin/python || $(BIN)/uv venv --quiet .roundtrip/bench
+	@$(BIN)/uv pip sync --quiet --require-hashes --python .roundtrip/bench/bin/python benchmarks/etl/requirements.txt
+	@$(BIN)/python -m benchmarks.etl.run --factors $(FACTORS)
 
 bench-writers: setup  ## twenty processes publish to one table at the same time
 	@set -a; . .roundtrip/env; $(BIN)/python -m benchmarks.concurrent_writers
