@@ -147,8 +147,7 @@ def _judged_file(build: Build, file: SourceFile) -> tuple[DataFrame, str | None]
         # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
         typed = typed_rows(records.frame, build.definition, build.partition, header=records.header).localCheckpoint()
     file.check_unchanged()
-    judged = repeats_marked(typed, build.definition)
-    return (judged if judged is typed else judged.localCheckpoint()), records.header
+    return repeats_marked(typed, build.definition), records.header
 
 
 def _judged_query(build: Build) -> DataFrame:

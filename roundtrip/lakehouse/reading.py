@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
@@ -32,7 +32,7 @@ _FIRST_MEMBERS = 100
 """JSON lines at the start of a file whose members are compared with the contract."""
 _ONE_TASK = {"spark.sql.files.maxPartitionBytes": "1t", "spark.sql.files.minPartitionNum": "1"}
 _ONE_CORE_BYTES = 16 << 20
-"""A larger file is read by one task, but its lines are parsed and judged on all cores."""
+"""A larger file is read by one task, but its records are parsed and judged on all cores."""
 _OTHER_UNICODE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 """Byte order marks of UTF-16 and UTF-32."""
 _TIMESTAMPS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"}
@@ -63,7 +63,8 @@ def read_records(spark: SparkSession, file: SourceFile, definition: TableDefinit
     Raises BadFile for a file that is not of its format, is in UTF-16, names a column twice or lacks one that may not be NULL.
     """
     readers = {"csv": _csv_records, "jsonl": _json_records, "parquet": _parquet_records}
-    return readers[file.format](spark, file, definition)
+    records = readers[file.format](spark, file, definition)
+    return replace(records, frame=records.frame.repartition("line")) if file.size > _ONE_CORE_BYTES else records
 
 
 @contextmanager
@@ -128,8 +129,7 @@ def _parquet_records(spark: SparkSession, file: SourceFile, definition: TableDef
 def _numbered_lines(spark: SparkSession, file: SourceFile) -> DataFrame:
     """value (the line's bytes, as a string that need not be valid) and line, its number in the file from 1."""
     lines = spark.read.option("lineSep", "\n").text(spark_uri(file.uri))
-    numbered = lines.withColumn("line", (sf.monotonically_increasing_id() + 1).cast("int"))
-    return numbered.repartition("line") if file.size > _ONE_CORE_BYTES else numbered
+    return lines.withColumn("line", (sf.monotonically_increasing_id() + 1).cast("int"))
 
 
 def _joined(spark: SparkSession, lines: DataFrame, several: pa.Table) -> DataFrame:
