@@ -50,7 +50,7 @@ bench-audit: setup  ## what checking a partition costs beside building it
 	@$(BIN)/python -m benchmarks.audit
 
 bench-etl: setup  ## the ETL beside DuckDB and Polars, on 1, 10 and 100 times the year (hours; FACTORS=1,10 for less)
-	@test -x .roundtrip/bench/bin/python || $(BIN)/uv venv --quiet .roundtrip/bench
+	@test -x .roundtrip/bench/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .roundtrip/bench
 	@$(BIN)/uv pip sync --quiet --require-hashes --python .roundtrip/bench/bin/python benchmarks/etl/requirements.txt
 	@$(BIN)/python -m benchmarks.etl.run --factors $(FACTORS)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import shutil
 import statistics
 import tempfile
 import time
@@ -21,12 +19,12 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from benchmarks.keep_result import keep_result
+from benchmarks.roomy_definitions import roomy_definitions
 from roundtrip.contracts import storage
 from roundtrip.contracts.names import months_between
 from roundtrip.contracts.receipts import Receipt, RunFolder
 from roundtrip.contracts.settings import settings
 from roundtrip.lakehouse.build import build_table
-from roundtrip.lakehouse.definitions import SQL
 from roundtrip.lakehouse.landing import land
 from roundtrip.lakehouse.session import spark_session
 from use_cases.flight_eta.declaration import USE_CASE
@@ -58,11 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def year_definitions(root: Path) -> Path:
     """A copy of sql/ for a partition of any length: no limit on rows, no rule that a row is of the partition's month."""
-    shutil.copytree(SQL, root)
-    for path in root.glob("*/*/*.yaml"):
-        text = path.read_text().replace("= session.this_partition", "IS NOT NULL")
-        path.write_text(re.sub(r"(table_row_count_to_be_between\n  min_value: \d+\n  max_value:) \d+", r"\1 1000000", text))
-    return root
+    return roomy_definitions(root, most_rows=1_000_000, instead_of="= session.this_partition", stands="IS NOT NULL")
 
 
 def seconds_of(span: str, spark: SparkSession, definitions: Path) -> Seconds:

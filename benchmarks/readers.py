@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.keep_result import keep_result
+from benchmarks.peak_memory import peak_mib, reset_peak
 from roundtrip.cli.stack.environment import addresses
 from roundtrip.cli.stack.layout import Stack, load_stack
 from roundtrip.cli.stack.records import recorded
@@ -104,7 +105,7 @@ def built(stack: Stack, use_case: UseCase, kind: str, rows: int) -> Cost:
         content = flights(kind, rows)
         spark_process = recorded(stack, "spark")
         assert spark_process is not None  # restart_spark waited for it
-        Path(f"/proc/{spark_process.pid}/clear_refs").write_text("5")
+        reset_peak(spark_process.pid)
         started, cpu_before = time.monotonic(), cpu_s(spark_process.pid)
         receipt = build(MONTH, content)
         seconds, cpu = time.monotonic() - started, cpu_s(spark_process.pid) - cpu_before
@@ -148,11 +149,6 @@ def restart_spark(stack: Stack) -> None:
 def cpu_s(pid: int) -> float:
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_mib(pid: int) -> float:
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return round(int(line.split()[1]) / 1024, 1)
 
 
 def keep(rows: int, rounds: Sequence[dict[str, Cost]]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,12 +24,13 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from benchmarks.keep_result import keep_result
+from benchmarks.peak_memory import peak_mib, reset_peak
+from benchmarks.roomy_definitions import roomy_definitions
 from roundtrip.cli.stack.environment import addresses
 from roundtrip.cli.stack.layout import load_stack
 from roundtrip.cli.stack.records import recorded
 from roundtrip.contracts.names import months_between
 from roundtrip.contracts.settings import REPOSITORY
-from roundtrip.lakehouse.definitions import SQL
 from use_cases.flight_eta.replay import SOURCE_DATA
 
 HERE = Path(__file__).parent
@@ -83,12 +83,8 @@ def run(factor: int, months: Sequence[str], engines: list[str]) -> dict[str, lis
 
 
 def definitions_for(factor: int, root: Path) -> Path:
-    """A copy of sql/ that allows so many times the rows, and the flight numbers of copies."""
-    shutil.copytree(SQL, root)
-    for path in root.glob("*/*/*.yaml"):
-        rows = re.sub(r"(table_row_count_to_be_between\n  min_value: \d+\n  max_value: )(\d+)", r"\g<1>\g<2>00", path.read_text())
-        path.write_text(rows.replace("maximum: 9999,", f"maximum: {10_000 * factor},"))
-    return root
+    """A copy of sql/ that allows a hundred times a month's rows, and the flight numbers of copies."""
+    return roomy_definitions(root, most_rows=4_000_000, instead_of="maximum: 9999,", stands=f"maximum: {10_000 * factor},")
 
 
 def lakehouse(engine: str, root: Path) -> Path:
@@ -99,12 +95,12 @@ def build(engine: str, root: Path, definitions: Path, landed: Path, month: str) 
     words: list[object] = (
         [sys.executable, "-m", "benchmarks.etl.with_roundtrip", definitions, root.as_uri(), month]
         if engine == "roundtrip"
-        else [PEERS_PYTHON, HERE / f"with_{engine}.py", landed, lakehouse(engine, root), month]
+        else [PEERS_PYTHON, "-m", f"benchmarks.etl.with_{engine}", landed, lakehouse(engine, root), month]
     )
     command = [str(word) for word in words]
     server = recorded(load_stack(), "spark")
     assert server is not None, "the Spark server is not up: run `roundtrip up s3 spark`"
-    Path(f"/proc/{server.pid}/clear_refs").write_text("5")
+    reset_peak(server.pid)
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=REPOSITORY)
     _, status, usage = os.wait4(process.pid, 0)
@@ -113,11 +109,6 @@ def build(engine: str, root: Path, definitions: Path, landed: Path, month: str) 
         raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
     peak = peak_mib(server.pid) if engine == "roundtrip" else None
     return Built(seconds, round(usage.ru_maxrss / 1024, 1), peak)
-
-
-def peak_mib(pid: int) -> float:
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return round(int(line.split()[1]) / 1024, 1)
 
 
 def compare(tables: dict[str, Path], month: str) -> None:

@@ -1,4 +1,4 @@
-"""The tables of flight_eta's operations, by DuckDB: `python with_duckdb.py LANDED LAKEHOUSE MONTH` builds a month of them.
+"""The tables of flight_eta's operations, by DuckDB: `python -m benchmarks.etl.with_duckdb LANDED LAKEHOUSE MONTH` builds a month of them.
 
 The same Delta tables that Roundtrip's jobs build, without contract, quarantine, checks, lineage or a fingerprint: what the bench of
 run.py compares them with.
@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 import duckdb
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
+
+from benchmarks.etl.delta import replace_month
+from roundtrip.contracts.names import months_back
 
 RAW = {
     "flights": "year INT, month INT, day INT, dep_time INT, sched_dep_time INT, dep_delay INT, arr_time INT, sched_arr_time INT, "
@@ -190,14 +193,13 @@ def main(landed: Path, lakehouse: Path, month: str) -> None:
     connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
     connection.execute(f"SET VARIABLE month = '{month}'; SET VARIABLE month_start = '{month}-01'::TIMESTAMPTZ")
     for source, columns in RAW.items():
-        _write(connection.sql(_raw_query(landed / f"{source}.csv", columns)), lakehouse, f"raw_{source}", month)
-    before = _month_before(month)
+        replace_month(connection.sql(_raw_query(landed / f"{source}.csv", columns)).to_arrow_reader(), lakehouse / f"raw_{source}", month)
     _show(connection, lakehouse, {"raw_flights": [month], "raw_airports": [month], "raw_weather": [month]})
-    _write(connection.sql(CLEAN_FLIGHTS), lakehouse, "clean_flights", month)
-    _write(connection.sql(CLEAN_WEATHER), lakehouse, "clean_weather", month)
-    clean = {"clean_flights": [month, before, _month_before(before)], "clean_weather": [month, before]}
+    replace_month(connection.sql(CLEAN_FLIGHTS).to_arrow_reader(), lakehouse / "clean_flights", month)
+    replace_month(connection.sql(CLEAN_WEATHER).to_arrow_reader(), lakehouse / "clean_weather", month)
+    clean = {"clean_flights": months_back(month, 2), "clean_weather": months_back(month, 1)}
     _show(connection, lakehouse, {**clean, "raw_planes": [month]})
-    _write(connection.sql(FEATURES), lakehouse, "features", month)
+    replace_month(connection.sql(FEATURES).to_arrow_reader(), lakehouse / "features", month)
 
 
 def _raw_query(path: Path, columns: str) -> str:
@@ -213,16 +215,6 @@ def _show(connection: duckdb.DuckDBPyConnection, lakehouse: Path, tables: dict[s
     for table, months in tables.items():
         files = DeltaTable(lakehouse / table).file_uris(file_pruning_predicate=[("event_month", "in", months)])
         connection.execute(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM read_parquet({files}, hive_partitioning = true)")
-
-
-def _write(rows: duckdb.DuckDBPyRelation, lakehouse: Path, table: str, month: str) -> None:
-    predicate = f"event_month = '{month}'" if DeltaTable.is_deltatable(str(lakehouse / table)) else None
-    write_deltalake(lakehouse / table, rows.to_arrow_reader(), mode="overwrite", partition_by=["event_month"], predicate=predicate)
-
-
-def _month_before(month: str) -> str:
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year}-{number - 1:02d}" if number > 1 else f"{year - 1}-12"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of flight_eta's operations, by Polars: `python with_polars.py LANDED LAKEHOUSE MONTH` builds a month of them.
+"""The tables of flight_eta's operations, by Polars: `python -m benchmarks.etl.with_polars LANDED LAKEHOUSE MONTH` builds a month of them.
 
 The same Delta tables that Roundtrip's jobs build, without contract, quarantine, checks, lineage or a fingerprint: what the bench of
 run.py compares them with.
@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
-from deltalake import DeltaTable, write_deltalake
+
+from benchmarks.etl.delta import replace_month
+from roundtrip.contracts.names import months_back
 
 INT, DOUBLE, TEXT, MOMENT = pl.Int32, pl.Float64, pl.String, pl.Datetime("us", "UTC")
 RAW = {
@@ -44,12 +46,11 @@ def main(landed: Path, lakehouse: Path, month: str) -> None:
     start = datetime.strptime(f"{month}-01", "%Y-%m-%d").replace(tzinfo=UTC)
     for source, schema in RAW.items():
         _write(_raw(landed / f"{source}.csv", schema), lakehouse, f"raw_{source}", month)
-    before = _month_before(month)
     clean = _clean_flights(_read(lakehouse, "raw_flights", [month]), _read(lakehouse, "raw_airports", [month]))
     _write(clean, lakehouse, "clean_flights", month)
     _write(_clean_weather(_read(lakehouse, "raw_weather", [month])), lakehouse, "clean_weather", month)
-    flights = _read(lakehouse, "clean_flights", [month, before, _month_before(before)])
-    weather = _read(lakehouse, "clean_weather", [month, before])
+    flights = _read(lakehouse, "clean_flights", months_back(month, 2))
+    weather = _read(lakehouse, "clean_weather", months_back(month, 1))
     _write(_features(flights, weather, _read(lakehouse, "raw_planes", [month]), start), lakehouse, "features", month)
 
 
@@ -63,24 +64,7 @@ def _raw(path: Path, schema: dict[str, pl.DataType]) -> pl.LazyFrame:
 
 
 def _clean_flights(flights: pl.LazyFrame, airports: pl.LazyFrame) -> pl.LazyFrame:
-    known = airports.select(pl.col("faa").alias("dest"), pl.col("tzone").alias("time_zone")).drop_nulls()
-    zones = pl.concat([known, MISSING_ZONES.join(known, on="dest", how="anti")])
-    departures = flights.join(zones, on="dest", how="left").with_columns(
-        scheduled_departure_at=pl.col("time_hour") + pl.duration(minutes="minute")
-    )
-    local = _by_zone(
-        departures, lambda zone: pl.col("scheduled_departure_at").dt.convert_time_zone(zone).dt.replace_time_zone(None), "clock"
-    )
-    clock = pl.col("clock")
-    arrival = pl.col("sched_arr_time") // 100 * 60 + pl.col("sched_arr_time") % 100
-    apart = (arrival - (clock.dt.hour().cast(INT) * 60 + clock.dt.minute().cast(INT))) % 1440
-    scheduled = _by_zone(
-        local.with_columns(arrival_clock=clock + pl.duration(minutes=apart)),
-        lambda zone: (
-            pl.col("arrival_clock").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
-        ),
-        "scheduled_arrival_at",
-    )
+    scheduled = _scheduled(flights, airports)
     date = pl.date("year", "month", "day")
     arrived = pl.when(pl.col("dep_delay").is_not_null()).then("arr_delay")
     return scheduled.select(
@@ -105,6 +89,28 @@ def _clean_flights(flights: pl.LazyFrame, airports: pl.LazyFrame) -> pl.LazyFram
         arrival_delay_minutes="arr_delay",
         air_time_minutes="air_time",
         distance_miles="distance",
+    )
+
+
+def _scheduled(flights: pl.LazyFrame, airports: pl.LazyFrame) -> pl.LazyFrame:
+    """The flights with the moments at which they are to depart and arrive, across the destination's time zone."""
+    known = airports.select(pl.col("faa").alias("dest"), pl.col("tzone").alias("time_zone")).drop_nulls()
+    zones = pl.concat([known, MISSING_ZONES.join(known, on="dest", how="anti")])
+    departures = flights.join(zones, on="dest", how="left").with_columns(
+        scheduled_departure_at=pl.col("time_hour") + pl.duration(minutes="minute")
+    )
+    local = _by_zone(
+        departures, lambda zone: pl.col("scheduled_departure_at").dt.convert_time_zone(zone).dt.replace_time_zone(None), "clock"
+    )
+    clock = pl.col("clock")
+    arrival = pl.col("sched_arr_time") // 100 * 60 + pl.col("sched_arr_time") % 100
+    apart = (arrival - (clock.dt.hour().cast(INT) * 60 + clock.dt.minute().cast(INT))) % 1440
+    return _by_zone(
+        local.with_columns(arrival_clock=clock + pl.duration(minutes=apart)),
+        lambda zone: (
+            pl.col("arrival_clock").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+        ),
+        "scheduled_arrival_at",
     )
 
 
@@ -226,14 +232,7 @@ def _read(lakehouse: Path, table: str, months: list[str]) -> pl.LazyFrame:
 
 
 def _write(rows: pl.LazyFrame, lakehouse: Path, table: str, month: str) -> None:
-    predicate = f"event_month = '{month}'" if DeltaTable.is_deltatable(str(lakehouse / table)) else None
-    frame = rows.with_columns(event_month=pl.lit(month)).collect(engine="streaming")
-    write_deltalake(lakehouse / table, frame, mode="overwrite", partition_by=["event_month"], predicate=predicate)
-
-
-def _month_before(month: str) -> str:
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year}-{number - 1:02d}" if number > 1 else f"{year - 1}-12"
+    replace_month(rows.with_columns(event_month=pl.lit(month)).collect(engine="streaming"), lakehouse / table, month)
 
 
 if __name__ == "__main__":
