@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
@@ -23,7 +24,7 @@ from roundtrip.lakehouse.definitions import SQL, TableDefinition, definition_of
 from roundtrip.lakehouse.expectations import import_ahead
 from roundtrip.lakehouse.inputs import name_the_partition, run_query, show_inputs
 from roundtrip.lakehouse.landing import landed_file
-from roundtrip.lakehouse.publish import Provenance, last_commit, publish_partition
+from roundtrip.lakehouse.publish import Content, Provenance, last_commit, publish_partition, row_hash
 from roundtrip.lakehouse.quarantine import quarantine, settled
 from roundtrip.lakehouse.reading import in_one_task_a_file, read_records
 from roundtrip.lakehouse.row_contract import REASON, judged_rows, repeats_marked, typed_rows
@@ -69,6 +70,8 @@ class RowCounts:
     total: int
     broken: int
     first_reason: str
+    good: Content
+    """What the others hold: the rows of the table."""
 
 
 @outages_named()
@@ -92,7 +95,7 @@ def build_table(
         return
     import_ahead()
     judged, header = _judged_file(build, source.file) if source.file else (_judged_query(build), None)
-    counts = _count(judged)
+    counts = _count(judged, definition)
     good = _good_rows(judged, counts, definition)
     try:
         _refuse_too_many(build, counts, source.place)
@@ -155,11 +158,14 @@ def _judged_query(build: Build) -> DataFrame:
     return judged_rows(run_query(build.spark, build.definition), build.definition).localCheckpoint()
 
 
-def _count(judged: DataFrame) -> RowCounts:
+def _count(judged: DataFrame, definition: TableDefinition) -> RowCounts:
+    """In one pass: how many rows there are and are broken, the first reason, and the content of what is to be published."""
     place = sf.when(sf.col(REASON).isNotNull(), sf.coalesce("line", sf.lit(0)))
-    row = judged.agg(sf.count("*"), sf.count(REASON), sf.min_by(REASON, place)).first()
+    of_good = sf.when(sf.col(REASON).isNull(), row_hash(_published_columns(definition)))
+    row = judged.agg(sf.count("*"), sf.count(REASON), sf.min_by(REASON, place), sf.coalesce(sf.bit_xor(of_good), sf.lit(0))).first()
     assert row is not None  # an aggregate without groups gives one row
-    return RowCounts(row[0], row[1], row[2] or "")
+    total, broken, first_reason, good = row
+    return RowCounts(total, broken, first_reason or "", Content(total - broken, good))
 
 
 def _quarantine_broken(
@@ -197,8 +203,13 @@ def _refuse_too_many(build: Build, counts: RowCounts, came_from: str) -> None:
 def _good_rows(judged: DataFrame, counts: RowCounts, definition: TableDefinition) -> DataFrame:
     """The table's rows. Nothing is filtered when nothing is broken: the rules need not be computed again for every pass."""
     kept = judged.where(sf.col(REASON).isNull()) if counts.broken else judged
-    line = [sf.col("line").alias(SOURCE_LINE)] if definition.source else []
-    return kept.select(*(column.name for column in definition.columns), *line, PARTITION_COLUMN)
+    return kept.select(*(column.alias(name) for name, column in _published_columns(definition).items()))
+
+
+def _published_columns(definition: TableDefinition) -> dict[str, SparkColumn]:
+    """Name in the table → column of the judged rows."""
+    line = {SOURCE_LINE: sf.col("line")} if definition.source else {}
+    return {column.name: sf.col(column.name) for column in definition.columns} | line | {PARTITION_COLUMN: sf.col(PARTITION_COLUMN)}
 
 
 def _audited(build: Build, counts: RowCounts, source: Input) -> Audited:
@@ -222,6 +233,7 @@ def _publish(build: Build, good: DataFrame, provenance: Provenance, counts: RowC
         transaction=build.transaction,
         provenance=provenance,
         broken=counts.broken,
+        content=counts.good,
     )
     build.receipt.outputs.append(published.version)
     build.receipt.figures |= {"rows_published": published.version.rows, "unchanged": published.unchanged}

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from pyspark.errors import PySparkException
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
+from pyspark.sql.types import StructType
 
 from roundtrip.contracts.errors import ServiceUnavailable, TableMissing
 from roundtrip.contracts.names import checked_partition
@@ -73,6 +75,15 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What rows hold, whatever their order."""
+
+    rows: int
+    hash: int
+    """Exclusive or of the rows' hashes (`row_hash`)."""
+
+
+@dataclass(frozen=True)
 class Publication:
     """The version that holds the partition, and whether it held it before."""
 
@@ -97,15 +108,18 @@ def publish_partition(
     transaction: str,
     provenance: Provenance = NOT_TOLD,
     broken: int = 0,
+    content: Content | None = None,
 ) -> Publication:
     """Replace the partition by `frame`, whose rows must all be of it (Delta refuses others).
 
     `transaction` names this write: the same one again changes nothing (a retry after a lost answer). Nor does
     content that the partition already has: then the version that holds it is given. New columns are added to the table.
+    `content` is that of `frame`, the partition's column included, where the caller has it; otherwise it is asked for.
     Raises ServiceUnavailable when other writers win every try.
     """
     frame = frame.withColumn(PARTITION_COLUMN, sf.lit(checked_partition(partition)))
-    commit = Commit(partition, transaction, *_content(frame), provenance, broken)
+    content = content or _content(frame)
+    commit = Commit(partition, transaction, content.rows, _fingerprint(content, frame.schema), provenance, broken)
     uri = table_uri(use_case_name, table)
     found = last_commit(use_case_name, table, partition)
     if found is not None and (found[1].rows, found[1].fingerprint) == (commit.rows, commit.fingerprint):
@@ -169,16 +183,21 @@ def newest_of(
     return found
 
 
-def _content(frame: DataFrame) -> tuple[int, str]:
-    """Rows and fingerprint. Each row's hash covers which values are NULL: Spark's hash passes over them."""
-    columns = [sf.col(name) for name in sorted(frame.columns)]
-    hashes = sf.xxhash64(*columns, *(column.isNull() for column in columns))
-    row = frame.agg(sf.count("*"), sf.coalesce(sf.bit_xor(hashes), sf.lit(0))).first()
+def row_hash(columns: Mapping[str, SparkColumn]) -> SparkColumn:
+    """A row's hash over its columns by name, in any order. It covers which values are NULL: Spark's own passes over them."""
+    in_order = [columns[name] for name in sorted(columns)]
+    return sf.xxhash64(*in_order, *(column.isNull() for column in in_order))
+
+
+def _content(frame: DataFrame) -> Content:
+    row = frame.agg(sf.count("*"), sf.coalesce(sf.bit_xor(row_hash({name: sf.col(name) for name in frame.columns})), sf.lit(0))).first()
     assert row is not None  # an aggregate without groups gives one row
-    schema = ",".join(
-        f"{field.name} {field.dataType.simpleString()}" for field in sorted(frame.schema.fields, key=lambda field: field.name)
-    )
-    return int(row[0]), f"{row[1] & 0xFFFFFFFFFFFFFFFF:016x} {schema}"
+    return Content(*row)
+
+
+def _fingerprint(content: Content, schema: StructType) -> str:
+    columns = ",".join(f"{field.name} {field.dataType.simpleString()}" for field in sorted(schema.fields, key=lambda field: field.name))
+    return f"{content.hash & 0xFFFFFFFFFFFFFFFF:016x} {columns}"
 
 
 def _write(frame: DataFrame, uri: str, commit: Commit, *, base: int | None) -> None:
