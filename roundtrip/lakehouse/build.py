@@ -24,7 +24,7 @@ from roundtrip.lakehouse.definitions import SQL, TableDefinition, definition_of
 from roundtrip.lakehouse.expectations import import_ahead
 from roundtrip.lakehouse.inputs import name_the_partition, run_query, show_inputs
 from roundtrip.lakehouse.landing import landed_file
-from roundtrip.lakehouse.publish import Content, Provenance, last_commit, publish_partition, row_hash
+from roundtrip.lakehouse.publish import Content, Provenance, hash_of, last_commit, publish_partition
 from roundtrip.lakehouse.quarantine import quarantine, settled
 from roundtrip.lakehouse.reading import in_one_task_a_file, read_records
 from roundtrip.lakehouse.row_contract import REASON, judged_rows, repeats_marked, typed_rows
@@ -161,8 +161,8 @@ def _judged_query(build: Build) -> DataFrame:
 def _count(judged: DataFrame, definition: TableDefinition) -> RowCounts:
     """In one pass: how many rows there are and are broken, the first reason, and the content of what is to be published."""
     place = sf.when(sf.col(REASON).isNotNull(), sf.coalesce("line", sf.lit(0)))
-    of_good = sf.when(sf.col(REASON).isNull(), row_hash(_published_columns(definition)))
-    row = judged.agg(sf.count("*"), sf.count(REASON), sf.min_by(REASON, place), sf.coalesce(sf.bit_xor(of_good), sf.lit(0))).first()
+    of_good = hash_of(_published_columns(definition), where=sf.col(REASON).isNull())
+    row = judged.agg(sf.count("*"), sf.count(REASON), sf.min_by(REASON, place), of_good).first()
     assert row is not None  # an aggregate without groups gives one row
     total, broken, first_reason, good = row
     return RowCounts(total, broken, first_reason or "", Content(total - broken, good))

@@ -80,7 +80,7 @@ class Content:
 
     rows: int
     hash: int
-    """Exclusive or of the rows' hashes (`row_hash`)."""
+    """Exclusive or of the rows' hashes (`hash_of`)."""
 
 
 @dataclass(frozen=True)
@@ -183,14 +183,18 @@ def newest_of(
     return found
 
 
-def row_hash(columns: Mapping[str, SparkColumn]) -> SparkColumn:
-    """A row's hash over its columns by name, in any order. It covers which values are NULL: Spark's own passes over them."""
+def hash_of(columns: Mapping[str, SparkColumn], *, where: SparkColumn | None = None) -> SparkColumn:
+    """Aggregate: `Content.hash` of the rows that are `where`, or of all; columns by name, in any order.
+
+    Each row's hash covers which values are NULL: Spark's own passes over them.
+    """
     in_order = [columns[name] for name in sorted(columns)]
-    return sf.xxhash64(*in_order, *(column.isNull() for column in in_order))
+    of_row = sf.xxhash64(*in_order, *(column.isNull() for column in in_order))
+    return sf.coalesce(sf.bit_xor(of_row if where is None else sf.when(where, of_row)), sf.lit(0))
 
 
 def _content(frame: DataFrame) -> Content:
-    row = frame.agg(sf.count("*"), sf.coalesce(sf.bit_xor(row_hash({name: sf.col(name) for name in frame.columns})), sf.lit(0))).first()
+    row = frame.agg(sf.count("*"), hash_of({name: sf.col(name) for name in frame.columns})).first()
     assert row is not None  # an aggregate without groups gives one row
     return Content(*row)
 
