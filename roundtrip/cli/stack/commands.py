@@ -140,10 +140,15 @@ def spark(stack: Stack) -> Command:
     folder = stack.home / "spark"
     folder.mkdir(exist_ok=True)
     (folder / "spark.conf").write_text("".join(f"{name} {value}\n" for name, value in _spark_settings(stack, folder).items()))
-    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
     home = site_packages() / "pyspark"
-    options = ("--master", "local[2]", "--properties-file", str(folder / "spark.conf"), "--class", server, "spark-internal")
-    variables = {"SPARK_HOME": str(home), "SPARK_CONNECT_AUTHENTICATE_TOKEN": stack.credentials.spark_token, "SPARK_LOCAL_IP": HOST}
+    server = Path(__file__).with_name("spark_connect_server.py")
+    options = ("--master", "local[2]", "--properties-file", str(folder / "spark.conf"), str(server))
+    variables = {
+        "SPARK_HOME": str(home),
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": stack.credentials.spark_token,
+        "SPARK_LOCAL_IP": HOST,
+        "PYSPARK_DRIVER_PYTHON": str(program("python")),
+    }
     return Command(argv=(str(home / "bin" / "spark-submit"), *options), environment=environment.s3_access(stack) | variables)
 
 
@@ -157,6 +162,10 @@ def _spark_settings(stack: Stack, folder: Path) -> dict[str, object]:
         "spark.driver.extraClassPath": f"{jars}/*",
         "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={environment.temporary_folder(stack)} -XX:-UsePerfData",
         "spark.hadoop.hadoop.tmp.dir": folder / "hadoop",
+        # spark_connect_server.py says why
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.sql.artifact.isolation.enabled": "false",
+        "spark.sql.artifact.isolation.alwaysApplyClassloader": "false",
         "spark.connect.grpc.binding.address": HOST,
         "spark.connect.grpc.binding.port": stack.ports["spark"],
         "spark.connect.grpc.maxInboundMessageSize": 256 * 1024 * 1024,
