@@ -23,7 +23,7 @@ CHECKS = "Checks"
 def audit(frame: DataFrame, audited: Audited, *, folder: RunFolder, receipt: Receipt) -> None:
     """Run the checks of `frame`, the partition as it is to be published; figures and the page's link go into `receipt`.
 
-    `frame` is read two to four times: it should be a checkpoint. The page is kept in the run folder; the data docs show what is
+    `frame` is read two to four times: it should be `computed`. The page is kept in the run folder; the data docs show what is
     published. Raises ChecksFailed when a check that `fails` was missed, BadDefinition when one can't run.
     """
     started = time.monotonic()

@@ -28,7 +28,7 @@ from roundtrip.lakehouse.publish import Content, Provenance, hash_of, last_commi
 from roundtrip.lakehouse.quarantine import quarantine, settled
 from roundtrip.lakehouse.reading import in_one_task_a_file, read_records
 from roundtrip.lakehouse.row_contract import REASON, judged_rows, repeats_marked, typed_rows
-from roundtrip.lakehouse.session import outages_named
+from roundtrip.lakehouse.session import computed, outages_named
 from roundtrip.lakehouse.source_files import SourceFile
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, SOURCE_LINE, table_uri
 
@@ -147,15 +147,14 @@ def _judged_file(build: Build, file: SourceFile) -> tuple[DataFrame, str | None]
     records = read_records(build.spark, file, build.definition)
     build.receipt.figures |= {"columns_ignored": [*records.ignored], "columns_missing": [*records.missing]}
     with in_one_task_a_file(build.spark):
-        # a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file that landed again
-        typed = typed_rows(records.frame, build.definition, build.partition, header=records.header).localCheckpoint()
+        typed = computed(typed_rows(records.frame, build.definition, build.partition, header=records.header))
     file.check_unchanged()
     return repeats_marked(typed, build.definition), records.header
 
 
 def _judged_query(build: Build) -> DataFrame:
     """Every row of the query, good and broken, with what it breaks."""
-    return judged_rows(run_query(build.spark, build.definition), build.definition).localCheckpoint()
+    return computed(judged_rows(run_query(build.spark, build.definition), build.definition))
 
 
 def _count(judged: DataFrame, definition: TableDefinition) -> RowCounts:

@@ -11,6 +11,7 @@ from roundtrip.contracts import storage
 from roundtrip.contracts.names import MONTH
 from roundtrip.contracts.settings import settings
 from roundtrip.lakehouse.publish import insert_missing
+from roundtrip.lakehouse.session import computed
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, spark_uri
 
 TABLE = "prediction_log"
@@ -50,7 +51,7 @@ def collect_predictions(spark: SparkSession, use_case_name: str) -> Collected:
     waiting = [entry.uri for entry in storage.list_objects(prefix) if entry.uri.endswith(".jsonl") and entry.size]
     if not waiting:
         return Collected(0, 0, [])
-    lines = _lines(spark, waiting).localCheckpoint()
+    lines = computed(_lines(spark, waiting))
     good = lines.where(_is_whole()).drop("file", "text").dropDuplicates([_KEY])
     rows = insert_missing(spark, good, use_case_name=use_case_name, table=TABLE, key=_KEY)
     broken = {row.file.rsplit("/", 1)[1] for row in lines.where(~_is_whole()).select("file").distinct().collect()}

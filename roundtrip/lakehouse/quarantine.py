@@ -10,6 +10,7 @@ from roundtrip.lakehouse.definitions import TableDefinition
 from roundtrip.lakehouse.parsing import AS_LATIN_1
 from roundtrip.lakehouse.publish import Commit, Provenance, last_commit, publish_partition
 from roundtrip.lakehouse.row_contract import REASON
+from roundtrip.lakehouse.session import computed
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, spark_uri, table_uri
 
 
@@ -40,7 +41,7 @@ def quarantine(
         return None
     rows = _as_kept(broken, came_from, provenance.files.get(came_from), header)
     if held is not None and provenance.files and held[1].provenance.files == provenance.files:
-        rows = rows.unionByName(_let_out(spark, rows, definition, partition, replayed_in)).localCheckpoint()
+        rows = computed(rows.unionByName(_let_out(spark, rows, definition, partition, replayed_in)))
     return publish_partition(
         spark,
         rows,

@@ -12,6 +12,7 @@ from pyspark.sql import functions as sf
 
 from roundtrip.lakehouse.definitions import Column, TableDefinition
 from roundtrip.lakehouse.parsing import AS_LATIN_1, FLAW, TEXT, parsed
+from roundtrip.lakehouse.session import computed
 from roundtrip.lakehouse.tables import PARTITION_COLUMN
 
 REASON = "_reason"
@@ -53,7 +54,7 @@ def judged_rows(frame: DataFrame, definition: TableDefinition) -> DataFrame:
 def repeats_marked(rows: DataFrame, definition: TableDefinition) -> DataFrame:
     """`rows` of `typed_rows`, of which a later line with the key of an earlier good one breaks the contract too.
 
-    `rows` are read twice: they should be a checkpoint, and so is what comes back. Only keys are grouped, unless there is a repeat.
+    `rows` are read twice: they should be `computed`, and so is what comes back. Only keys are grouped, unless there is a repeat.
     """
     keys = [sf.col(name).alias(f"_first_{name}") for name in definition.key]
     same = rows.where(sf.col(REASON).isNull()).groupBy(*keys).agg(sf.min("line").alias("_first"), sf.count("*").alias("_lines"))
@@ -63,7 +64,7 @@ def repeats_marked(rows: DataFrame, definition: TableDefinition) -> DataFrame:
     of_the_key = reduce(and_, (sf.col(name).eqNullSafe(sf.col(f"_first_{name}")) for name in definition.key))
     later = sf.when(sf.col("line") > sf.col("_first"), f"row repeats the {', '.join(definition.key)} of an earlier line")
     marked = rows.join(repeated, of_the_key, "left").withColumn(REASON, sf.coalesce(REASON, later))
-    return marked.select(*rows.columns).localCheckpoint()
+    return computed(marked.select(*rows.columns))
 
 
 def broken_rule(definition: TableDefinition) -> SparkColumn:

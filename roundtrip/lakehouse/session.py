@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyspark import StorageLevel
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.connect.client.retries import DefaultPolicy
 
 from roundtrip.contracts.errors import ServiceUnavailable
@@ -36,6 +37,16 @@ def spark_session() -> Iterator[SparkSession]:
             yield session
     finally:
         session.stop()
+
+
+def computed(frame: DataFrame) -> DataFrame:
+    """The rows of `frame`, computed now, to be read as often as one likes; the server lets go of them with the session.
+
+    They lie on its disk. In its memory, the default, they can't make room for a task that reads them: a hundred times a month's flights
+    were more than its heap. It is a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file
+    that landed again.
+    """
+    return frame.localCheckpoint(storageLevel=StorageLevel.DISK_ONLY)
 
 
 @contextmanager
