@@ -87,6 +87,10 @@ class Recipe:
     """Of the initial weights and the order of rows: the same seed on the same snapshot gives the same weights."""
     ranks: int = 2
     """Processes that torchrun starts."""
+    strategy: str = "zero_1"
+    """How the training is spread over the ranks: a name of roundtrip/training/strategies.py."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the products of matrices. Weights, their updates, and what is done to inputs and outputs stay in fp32 (torch.autocast)."""
 
 
 @dataclass(frozen=True, kw_only=True)

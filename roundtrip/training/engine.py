@@ -1,9 +1,11 @@
-"""DeepSpeed, set up for this machine: ZeRO-1 over NCCL where there is a GPU, over gloo on cores otherwise."""
+"""DeepSpeed, set up for this machine and a strategy: over NCCL where there is a GPU, over gloo on cores otherwise."""
 
 from __future__ import annotations
 
 import math
 import os
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,9 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from roundtrip.contracts.errors import BadRequest
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.ranks import world_size
+from roundtrip.training.strategies import Strategy
 
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")  # read when deepspeed is imported
 # Before its first step DeepSpeed imports Muon, which calls torch.compile, which imports the whole of Inductor: 2 CPU s a rank for nothing.
@@ -45,35 +47,58 @@ def connect_ranks() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
 
 
-def start_engine(network: nn.Module, recipe: Recipe, *, steps: int) -> DeepSpeedEngine:
-    """The network with its optimizer, sharded over the ranks (ZeRO-1, fp32). `steps`: of the whole run, for the schedule.
+def start_engine(module: nn.Module, recipe: Recipe, strategy: Strategy, *, steps: int) -> DeepSpeedEngine:
+    """The module with its optimizer, spread over the ranks. `steps`: of the whole run, for the schedule."""
+    engine, *_ = deepspeed.initialize(
+        model=module,
+        # made by DeepSpeed when it has spread the parameters
+        optimizer=lambda parameters: AdamW(_parameter_groups(parameters, recipe), lr=recipe.learning_rate),
+        lr_scheduler=lambda optimizer: _schedule(optimizer, steps),
+        config=_configuration(module, recipe, strategy),
+    )
+    if strategy.tensor_ranks > 1:
+        # compares the first batch of the ranks, and finds a missing number (NaN) unlike itself
+        engine.first_dataloader_check.remove()
+    return engine
 
-    Raises BadRequest when the recipe's batch can't be shared out evenly.
-    """
-    if recipe.batch_size % world_size():
-        raise BadRequest(f"a batch of {recipe.batch_size} rows can't be shared by {world_size()} ranks: choose a divisor of it as ranks.")
-    configuration = {
-        "train_batch_size": recipe.batch_size,
-        "train_micro_batch_size_per_gpu": recipe.batch_size // world_size(),
+
+def _configuration(module: nn.Module, recipe: Recipe, strategy: Strategy) -> dict[str, object]:
+    share = recipe.batch_size // strategy.data_ranks(world_size())
+    configuration: dict[str, object] = {
+        "train_micro_batch_size_per_gpu": share // strategy.micro_batches,
+        "gradient_accumulation_steps": strategy.micro_batches,
         "gradient_clipping": LARGEST_GRADIENT,
-        "zero_optimization": {"stage": 1},
+        "zero_optimization": {"stage": strategy.zero_stage},
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # DeepSpeed's own CPU Adam is compiled at first use
         "steps_per_print": 2**31,
     }
-    engine, *_ = deepspeed.initialize(
-        model=network,
-        optimizer=AdamW(_parameter_groups(network, recipe), lr=recipe.learning_rate),
-        lr_scheduler=lambda optimizer: _schedule(optimizer, steps),
-        config=configuration,
-    )
-    return engine
+    if recipe.precision == "bf16":
+        configuration["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
+    if strategy.tensor_ranks > 1:
+        configuration["tensor_parallel"] = {"autotp_size": strategy.tensor_ranks, "partition_config": _sharded_layers(module)}
+    return configuration
 
 
-def _parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+def _sharded_layers(module: nn.Module) -> dict[str, object]:
+    """The hidden layers in pairs: the first split by outputs, the second by inputs, so that only its results are added up.
+
+    A last one without a partner hands all of its outputs to every rank.
+    """
+    matrices = [name for name, layer in module.named_modules() if name.startswith("trunk.") and isinstance(layer, nn.Linear)]
+    layers: list[dict[str, object]] = []
+    for place, name in enumerate(matrices):
+        paired = place % 2 == 1 or place + 1 < len(matrices)
+        kind: dict[str, object] = {"partition_type": "row"} if place % 2 else {"partition_type": "column", "gather_output": not paired}
+        layers.append({"patterns": [rf"{re.escape(name)}\.weight$"], **kind})
+    return {"use_default_specs": False, "layer_specs": layers}
+
+
+def _parameter_groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, object]]:
     """Weight decay holds back matrices, not biases."""
-    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    biases = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    held = list(parameters)
+    matrices = [parameter for parameter in held if parameter.ndim > 1]
+    biases = [parameter for parameter in held if parameter.ndim <= 1]
     return [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": biases, "weight_decay": 0.0}]
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, distributed
@@ -14,13 +14,11 @@ from torch import Tensor, distributed
 from roundtrip.contracts.errors import SnapshotUnusable, TrainingDiverged
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints, State
-from roundtrip.training.engine import start_engine
 from roundtrip.training.network import Network
 from roundtrip.training.ranks import rank, world_size
 from roundtrip.training.rows import Rows, TrainingData
-
-if TYPE_CHECKING:
-    from deepspeed import DeepSpeedEngine
+from roundtrip.training.spread_network import Loss, SpreadNetwork
+from roundtrip.training.strategies import Strategy
 
 WATCH_ROWS = 8192
 """Rows of one forward pass over the held-out span: enough to be fast, little enough for any memory."""
@@ -58,35 +56,42 @@ class Journal(Protocol):
     def record(self, epoch: Epoch) -> None: ...
 
 
-def train(network: Network, data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journal: Journal | None) -> Epoch:
-    """Train `network` in place, from the newest checkpoint if there is one; gives the last epoch. Every rank calls it with
-    equal arguments, but only rank 0 with a journal.
+def train(
+    network: Network, data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journal: Journal | None
+) -> tuple[Network, Epoch]:
+    """Train `network`, from the newest checkpoint if there is one; gives it trained, on every rank, and the last epoch. Every rank
+    calls it with equal arguments, but only rank 0 with a journal.
 
     Raises SnapshotUnusable for fewer rows than one batch, TrainingDiverged when the loss is no number any more.
     """
     steps = len(data.train) // recipe.batch_size
     if steps == 0:
         raise SnapshotUnusable(f"{len(data.train)} training rows are less than one batch of {recipe.batch_size}: add partitions.")
-    engine = start_engine(network, recipe, steps=steps * recipe.epochs)
-    data = TrainingData(data.contract, data.train.on(engine.device), data.held_out.on(engine.device))
-    state = checkpoints.resume(engine)
+    spread = SpreadNetwork(network, recipe, _loss_in(data, network.scale), steps=steps * recipe.epochs)
+    data = TrainingData(data.contract, data.train.on(spread.engine.device), data.held_out.on(spread.engine.device))
+    state = checkpoints.resume(spread.engine)
     epoch = Epoch.from_state(state) if state else Epoch()
     while epoch.number < recipe.epochs:
-        epoch = _train_epoch(engine, data, recipe, number=epoch.number + 1)
+        epoch = _train_epoch(spread, data, recipe, number=epoch.number + 1)
         if journal is not None:
             _check(epoch)
             journal.record(epoch)
-        checkpoints.save(engine, epoch.number, asdict(epoch))
-    return epoch
+        checkpoints.save(spread.engine, epoch.number, asdict(epoch))
+    return spread.whole(), epoch
 
 
-def _train_epoch(engine: DeepSpeedEngine, data: TrainingData, recipe: Recipe, *, number: int) -> Epoch:
+def _loss_in(data: TrainingData, scale: Tensor) -> Loss:
+    """The pinball loss in units of `scale`."""
+    quantiles = torch.tensor([output.quantile for output in data.contract.outputs])
+    return lambda predictions, labels: pinball_loss(predictions / scale, labels / scale, quantiles.to(labels.device))
+
+
+def _train_epoch(spread: SpreadNetwork, data: TrainingData, recipe: Recipe, *, number: int) -> Epoch:
     steps = len(data.train) // recipe.batch_size
-    quantiles = torch.tensor([output.quantile for output in data.contract.outputs], device=engine.device)
     started = time.monotonic()
-    total = torch.zeros((), device=engine.device)
-    for batch in batches(data, recipe, epoch=number):
-        total += _step(engine, batch, quantiles)
+    total = torch.zeros((), device=spread.engine.device)
+    for share in shares(data, recipe, spread.strategy, epoch=number):
+        total += spread.step(share)
     distributed.all_reduce(total)
     loss = float(total) / steps / world_size()
     seconds = time.monotonic() - started
@@ -94,29 +99,38 @@ def _train_epoch(engine: DeepSpeedEngine, data: TrainingData, recipe: Recipe, *,
         number=number,
         of=recipe.epochs,
         loss=loss,
-        held_out_mae=_held_out_mae(engine.module, data.held_out),
-        learning_rate=engine.get_lr()[0],
+        held_out_mae=_held_out_mae(spread.whole(), data.held_out),
+        learning_rate=spread.engine.get_lr()[0],
         samples_per_second=steps * recipe.batch_size / seconds,
     )
 
 
-def batches(data: TrainingData, recipe: Recipe, *, epoch: int) -> Iterator[Rows]:
-    """This rank's share of each batch of the epoch, inputs hidden as the recipe says. Depends on nothing but its arguments and the rank."""
-    rows = data.train
+def shares(data: TrainingData, recipe: Recipe, strategy: Strategy, *, epoch: int) -> Iterator[Rows]:
+    """This rank's share of each batch of the epoch, inputs hidden as the recipe says.
+
+    A batch, hidden inputs included, is the same however many ranks share it: what is drawn, is drawn for the whole batch.
+    """
+    rows, ranks = data.train, strategy.data_ranks(world_size())
     order = torch.randperm(len(rows), generator=_generator(recipe.seed, epoch))
-    hiding = _generator(recipe.seed, epoch, rank() + 1)
+    hiding = _generator(recipe.seed, epoch, 1)
     may_miss = torch.tensor([entry.optional for entry in data.contract.numbers], device=rows.labels.device)
-    share = recipe.batch_size // world_size()
-    for start in range(rank() * share, len(rows) // recipe.batch_size * recipe.batch_size, recipe.batch_size):
-        yield hidden(rows.at(order[start : start + share].to(rows.labels.device)), recipe.input_dropout, may_miss, hiding)
+    size = recipe.batch_size // ranks
+    mine = slice(size * strategy.data_rank(rank(), world_size()), size * (strategy.data_rank(rank(), world_size()) + 1))
+    for start in range(0, len(rows) // recipe.batch_size * recipe.batch_size, recipe.batch_size):
+        batch = rows.at(order[start : start + recipe.batch_size][mine].to(rows.labels.device))
+        yield hidden(batch, recipe.input_dropout, may_miss, hiding, of=recipe.batch_size, place=mine)
 
 
-def hidden(rows: Rows, probability: float, may_miss: Tensor, generator: torch.Generator) -> Rows:
-    """The rows with inputs hidden at random: a number that `may_miss` [N] becomes missing (NaN), any category unknown (0)."""
+def hidden(rows: Rows, probability: float, may_miss: Tensor, generator: torch.Generator, *, of: int, place: slice) -> Rows:
+    """The rows with inputs hidden at random: a number that `may_miss` [N] becomes missing (NaN), any category unknown (0).
+
+    They stand at `place` in a batch `of` so many rows, for all of which is drawn.
+    """
     device = rows.labels.device
-    numbers = torch.rand(rows.numbers.shape, generator=generator).to(device) < probability
-    categories = torch.rand(rows.categories.shape, generator=generator).to(device) < probability
-    return Rows(rows.numbers.masked_fill(numbers & may_miss, math.nan), rows.categories.masked_fill(categories, 0), rows.labels)
+    numbers, categories = rows.numbers.shape[1], rows.categories.shape[1]
+    drawn = torch.rand((of, numbers + categories), generator=generator)[place].to(device) < probability
+    hide_numbers, hide_categories = drawn.split([numbers, categories], dim=1)
+    return Rows(rows.numbers.masked_fill(hide_numbers & may_miss, math.nan), rows.categories.masked_fill(hide_categories, 0), rows.labels)
 
 
 def pinball_loss(predictions: Tensor, labels: Tensor, quantiles: Tensor) -> Tensor:
@@ -124,14 +138,6 @@ def pinball_loss(predictions: Tensor, labels: Tensor, quantiles: Tensor) -> Tens
     difference = labels.unsqueeze(1) - predictions
     weights = torch.where(quantiles == 0.5, 2.0, 1.0)
     return (torch.maximum(quantiles * difference, (quantiles - 1) * difference) * weights).sum(dim=1).mean()
-
-
-def _step(engine: DeepSpeedEngine, batch: Rows, quantiles: Tensor) -> Tensor:
-    scale = engine.module.scale
-    loss = pinball_loss(engine(batch.numbers, batch.categories) / scale, batch.labels / scale, quantiles)
-    engine.backward(loss)
-    engine.step()
-    return loss.detach()
 
 
 def _held_out_mae(network: Network, rows: Rows) -> float:

@@ -95,11 +95,20 @@ class Network(nn.Module):
         self.head = _zero_head(shape.hidden[-1])
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        features, baseline = self.encode(numbers, categories)
+        return self.answer(self.trunk(features), baseline)
+
+    def encode(self, numbers: Tensor, categories: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoded rows [n, features], and what the network corrects [n]."""
         missing = torch.isnan(numbers)
         known = torch.clamp(torch.where(missing, self.typical, numbers), self.minimum, self.maximum)
         features = [self._pieces(known), missing.to(known.dtype), *self._embedded(categories)]
-        centre, below, above = self.head(self.trunk(torch.cat(features, dim=1))).unbind(dim=1)
-        median = known[:, self.shape.baseline_place] + self.gain + self.scale * centre
+        return torch.cat(features, dim=1), known[:, self.shape.baseline_place] + self.gain
+
+    def answer(self, hidden: Tensor, baseline: Tensor) -> Tensor:
+        """What the last hidden layer [n, width] makes of the baseline [n]: the quantiles [n, 3]."""
+        centre, below, above = self.head(hidden).float().unbind(dim=1)
+        median = baseline + self.scale * centre
         low = median - self.scale * functional.softplus(below)
         high = median + self.scale * functional.softplus(above)
         return torch.stack([median, low, high], dim=1)

@@ -76,4 +76,4 @@ def _train(use_case: UseCase, data: TrainingData, checkpoints: Checkpoints, jour
     torch.manual_seed(use_case.recipe.seed)
     network = Network(NetworkShape.of(data.contract, use_case.recipe))
     fit_inputs(network, data)
-    return network, train(network, data, use_case.recipe, checkpoints=checkpoints, journal=journal)
+    return train(network, data, use_case.recipe, checkpoints=checkpoints, journal=journal)

@@ -7,21 +7,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundtrip.training.loop import Epoch, batches, hidden, pinball_loss
+from roundtrip.training.loop import Epoch, hidden, pinball_loss, shares
 from roundtrip.training.rows import training_data
+from roundtrip.training.strategies import STRATEGIES
 from tests.roundtrip.training.tiny import TINY, tiny_rows
 
 DATA = training_data(TINY, tiny_rows(1000), tiny_rows(10))
+ZERO_1 = STRATEGIES["zero_1"]
 
 
 def labels_of_epoch(monkeypatch: pytest.MonkeyPatch, *, ranks: int, epoch: int) -> list[list[float]]:
     """Each batch's labels, as all ranks together see them."""
     monkeypatch.setenv("WORLD_SIZE", str(ranks))
-    shares = []
+    taken = []
     for rank in range(ranks):
         monkeypatch.setenv("RANK", str(rank))
-        shares.append([batch.labels.tolist() for batch in batches(DATA, TINY.recipe, epoch=epoch)])
-    return [list(chain(*parts)) for parts in zip(*shares, strict=True)]
+        taken.append([share.labels.tolist() for share in shares(DATA, TINY.recipe, ZERO_1, epoch=epoch)])
+    return [list(chain(*parts)) for parts in zip(*taken, strict=True)]
 
 
 def test_the_ranks_share_out_the_batches_that_one_rank_would_see(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +40,7 @@ def test_an_epoch_sees_no_row_twice_and_every_epoch_another_order(monkeypatch: p
 
 
 def test_what_must_be_given_is_never_hidden() -> None:
-    rows = hidden(DATA.train, 0.5, torch.tensor([False, True]), torch.Generator().manual_seed(1))
+    rows = hidden(DATA.train, 0.5, torch.tensor([False, True]), torch.Generator().manual_seed(1), of=1000, place=slice(0, 1000))
     assert torch.equal(rows.numbers[:, 0], DATA.train.numbers[:, 0])
     assert 0.5 < rows.numbers[:, 1].isnan().float().mean() < 0.6  # a tenth was missing before
     assert 0.5 < (rows.categories == 0).float().mean() < 0.6
@@ -62,5 +64,5 @@ def test_an_epoch_survives_a_checkpoint() -> None:
 def test_another_seed_gives_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("RANK", "0")
-    first, second = (next(batches(DATA, replace(TINY.recipe, seed=seed), epoch=1)).labels for seed in (1, 2))
+    first, second = (next(shares(DATA, replace(TINY.recipe, seed=seed), ZERO_1, epoch=1)).labels for seed in (1, 2))
     assert not torch.equal(first, second)

@@ -1,11 +1,12 @@
-"""One rank of a training of the tiny use case, under torchrun: `train_tiny.py CHECKPOINTS MODEL [EPOCH]`.
+"""One rank of a training of the tiny use case, under torchrun: `train_tiny.py CHECKPOINTS MODEL`.
 
-With EPOCH, rank 0 kills rank 1 when that epoch is trained, before its checkpoint.
+With `--fatal EPOCH`, rank 0 kills the last rank when that epoch is trained, before its checkpoint.
 """
 
+import argparse
 import os
 import signal
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,20 +35,28 @@ class Printed:
             os.kill(self.victim, signal.SIGKILL)
 
 
-def main(checkpoints: Path, model: Path, fatal: int) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("checkpoints", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--fatal", type=int, default=0)
+    parser.add_argument("--strategy", default=TINY.recipe.strategy)
+    parser.add_argument("--precision", default=TINY.recipe.precision)
+    request = parser.parse_args()
+    recipe = replace(TINY.recipe, strategy=request.strategy, precision=request.precision)
     end_with_torchrun()
     connect_ranks()
     pids: list[int] = [0] * world_size()
     distributed.all_gather_object(pids, os.getpid())
     data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
-    torch.manual_seed(TINY.recipe.seed)
-    network = Network(NetworkShape.of(data.contract, TINY.recipe))
+    torch.manual_seed(recipe.seed)
+    network = Network(NetworkShape.of(data.contract, recipe))
     fit_inputs(network, data)
-    journal = Printed(pids[1], fatal) if rank() == 0 else None
-    train(network, data, TINY.recipe, checkpoints=Checkpoints(checkpoints), journal=journal)
+    journal = Printed(pids[-1], request.fatal) if rank() == 0 else None
+    network, _ = train(network, data, recipe, checkpoints=Checkpoints(request.checkpoints), journal=journal)
     if rank() == 0:
-        network.save(model)
+        network.save(request.model)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    main()
