@@ -106,6 +106,18 @@ class TrainingDiverged(BadRequest):
     """The loss became infinite or no number: the same snapshot and recipe would end the same way."""
 
 
+class RankLost(RoundtripError):
+    """A rank kept the others waiting beyond the recipe's limit: hung, or its machine is gone."""
+
+
+class CheckpointFailed(RoundtripError):
+    """A checkpoint could not be written. The one before it stays, and training goes on from there when it is run again."""
+
+
+class RanksChanged(BadRequest):
+    """A checkpoint of other ranks, by a strategy that can't be shared out anew."""
+
+
 class CandidateRefused(AnswerIsNo):
     """The gate refuses the candidate: nothing is registered, the champion stays."""
 

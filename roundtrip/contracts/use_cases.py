@@ -87,8 +87,11 @@ class Recipe:
     """Of the initial weights and the order of rows: the same seed on the same snapshot gives the same weights."""
     ranks: int = 2
     """Processes that torchrun starts."""
-    strategy: str = "zero_1"
+    strategy: str = "data_parallel"
     """How the training is spread over the ranks: a name of roundtrip/training/strategies.py."""
+    rank_timeout_s: float = 300.0
+    """Seconds that a rank may keep the others waiting before it counts as hung, and the training fails. The longest wait is for rank 0 to
+    read the snapshot: seconds for a year of rows."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the products of matrices. Weights, their updates, and what is done to inputs and outputs stay in fp32 (torch.autocast)."""
 

@@ -41,7 +41,10 @@ def verify(folder: Path, *, digest: str | None = None) -> str:
     found = _sha256(content)
     if digest is not None and found != digest:
         raise DigestMismatch(f"{folder}: the manifest's SHA-256 is {found}, expected {digest}: {_REMEDY}")
-    named: dict[str, str] = json.loads(content)["files"]
+    try:
+        named: dict[str, str] = json.loads(content)["files"]
+    except ValueError as error:
+        raise DigestMismatch(f"{folder / MANIFEST} is damaged ({error}): {_REMEDY}") from None
     present = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
     for name in sorted(named.keys() | present.keys()):
         if named.get(name) != present.get(name):

@@ -8,6 +8,7 @@ The folder is shared by all ranks: this machine's disk, or a shared file system 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from torch import distributed
 
-from roundtrip.contracts.errors import DigestMismatch
+from roundtrip.contracts.errors import CheckpointFailed, DigestMismatch, RanksChanged
 from roundtrip.registry.version_folder import verify, write_manifest
-from roundtrip.training.ranks import rank
+from roundtrip.training.ranks import rank, world_size
+from roundtrip.training.strategies import Strategy
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -29,6 +31,8 @@ State = dict[str, float]
 """What the loop keeps beside the engine's own state."""
 _STATE = "roundtrip"
 """Its key among DeepSpeed's."""
+RANKS_FILE = "ranks.json"
+"""How many ranks wrote the checkpoint."""
 _NAME = re.compile(r"epoch-(\d{4})")
 
 
@@ -39,24 +43,47 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, engine: DeepSpeedEngine, epoch: int, state: State) -> None:
-        """Keep the engine after `epoch` epochs with `state` beside it, and forget all but the newest KEPT checkpoints."""
+        """Keep the engine after `epoch` epochs with `state` beside it, and forget all but the newest KEPT checkpoints.
+
+        Raises CheckpointFailed where it can't be written; what was kept before stays.
+        """
         name = f"epoch-{epoch:04d}"
         partial = self.folder / f"{name}.partial"
+        try:
+            if rank() == 0:
+                shutil.rmtree(partial, ignore_errors=True)
+            engine.save_checkpoint(
+                str(self.folder), tag=partial.name, client_state={_STATE: state}, save_latest=False
+            )  # ends with a barrier
+            if rank() == 0:
+                (partial / RANKS_FILE).write_text(json.dumps({"ranks": world_size()}))
+                commit(partial, self.folder / name)
+        except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError of a full disk
+            free, kept = shutil.disk_usage(self.folder).free >> 20, complete_epochs(self.folder)
+            raise CheckpointFailed(
+                f"the checkpoint of epoch {epoch} can't be written to {self.folder} ({free:,} MiB free): {error}. Make room there and run "
+                f"the training again: it goes on after epoch {kept[0] if kept else 0}."
+            ) from error
         if rank() == 0:
-            shutil.rmtree(partial, ignore_errors=True)
-        engine.save_checkpoint(str(self.folder), tag=partial.name, client_state={_STATE: state}, save_latest=False)  # ends with a barrier
-        if rank() == 0:
-            commit(partial, self.folder / name)
             for old in complete_epochs(self.folder)[KEPT:]:
                 shutil.rmtree(self.folder / f"epoch-{old:04d}")
         distributed.barrier()
 
-    def resume(self, engine: DeepSpeedEngine) -> State | None:
-        """Load the newest whole checkpoint into `engine`; gives the state saved beside it, None when there is none."""
+    def resume(self, engine: DeepSpeedEngine, strategy: Strategy) -> State | None:
+        """Load the newest whole checkpoint into `engine`; gives the state saved beside it, None when there is none.
+
+        Raises RanksChanged when other ranks wrote it, and `strategy` gave each of them a part.
+        """
         found = [newest_whole(self.folder) if rank() == 0 else 0]
         distributed.broadcast_object_list(found)
         if found[0] == 0:
             return None
+        wrote = json.loads((self.folder / f"epoch-{found[0]:04d}" / RANKS_FILE).read_text())["ranks"]
+        if wrote != world_size() and not strategy.elastic:
+            raise RanksChanged(
+                f"{self.folder} holds the parts of {wrote} ranks, which {world_size()} can't take over: train with --ranks {wrote}, or "
+                "remove the folder to begin anew. Checkpoints of the strategy data_parallel are continued by any number of ranks."
+            )
         _, loaded = engine.load_checkpoint(str(self.folder), tag=f"epoch-{found[0]:04d}")
         return loaded[_STATE]
 

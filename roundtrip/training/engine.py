@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from roundtrip.contracts.errors import RankLost
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.ranks import world_size
 from roundtrip.training.strategies import Strategy
@@ -27,24 +30,47 @@ import deepspeed
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
 
-COLLECTIVE_TIMEOUT = timedelta(minutes=5)
-"""How long a rank waits for the others. The longest wait is for rank 0 to read the snapshot, seconds for a year of rows."""
 WARM_UP = 0.1
 """Fraction of the steps over which the learning rate rises; then it falls along a half cosine to zero."""
+ROLL_CALL = timedelta(seconds=10)
+"""How long each rank has to answer when one of them is looked for."""
 LARGEST_GRADIENT = 1.0
 """Norm to which a step's gradient is clipped: a day of cancelled connections is not to throw the weights about."""
 
 
-def connect_ranks() -> torch.device:
+def connect_ranks(recipe: Recipe) -> torch.device:
     """Join the process group; gives the device of this rank."""
+    timeout = timedelta(seconds=recipe.rank_timeout_s)
+    # without a timeout of its own, each group that DeepSpeed makes would wait for a hung rank for half an hour
+    distributed.new_group = partial(distributed.new_group, timeout=timeout)
     # DeepSpeed would compile its shared-memory all-reduce now: 90 s and a compiler for a few megabytes a step. Naming it here also
     # spares the probe of every other operator (0.7 s).
     deepspeed.ops.__compatible_ops__ = {"deepspeed_shm_comm": False}
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", timeout=COLLECTIVE_TIMEOUT, verbose=False)
+    deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", timeout=timeout, verbose=False)
     return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+
+@contextmanager
+def lost_rank_named() -> Iterator[None]:
+    """Turns a collective that timed out into RankLost, which names the ranks that don't answer (gloo; NCCL's watchdog ends the process)."""
+    apart = distributed.new_group(backend="gloo")
+    assert isinstance(apart, distributed.ProcessGroup)  # every rank is a member
+    try:
+        yield
+    except RuntimeError as error:
+        if "timed out" not in str(error).lower():
+            raise
+        try:
+            distributed.monitored_barrier(apart, timeout=ROLL_CALL, wait_all_ranks=True)
+        except RuntimeError as missing:
+            raise RankLost(
+                f"{str(missing).splitlines()[0]} A rank kept the others waiting (recipe.rank_timeout_s). Look at its machine, and run the "
+                "training again: it goes on from the last checkpoint, with fewer --ranks if need be."
+            ) from error
+        raise
 
 
 def start_engine(module: nn.Module, recipe: Recipe, strategy: Strategy, *, steps: int) -> DeepSpeedEngine:

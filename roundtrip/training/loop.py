@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, distributed
 from roundtrip.contracts.errors import SnapshotUnusable, TrainingDiverged
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints, State
+from roundtrip.training.engine import lost_rank_named
 from roundtrip.training.network import Network
 from roundtrip.training.ranks import rank, world_size
 from roundtrip.training.rows import Rows, TrainingData
@@ -39,11 +40,20 @@ class Epoch:
     """Of the last step."""
     samples_per_second: float = 0.0
     """Training rows a second, checkpoint and held-out pass not counted."""
+    useful_seconds: float = 0.0
+    """Spent on this epoch and those before it, not on what was lost and trained again."""
+    began_at: float = field(default_factory=time.time)
+    """When the first attempt began to train, seconds since 1970."""
 
     @classmethod
     def from_state(cls, state: State) -> Epoch:
         """The epoch that a checkpoint was saved after."""
         return cls(**state | {"number": int(state["number"]), "of": int(state["of"])})  # type: ignore[arg-type]
+
+    @property
+    def useful_time_ratio(self) -> float:
+        """Useful time / wall time since the first attempt began (ETTR: Kokolis et al., arXiv 2410.21680); 1 where nothing was lost."""
+        return self.useful_seconds / max(time.time() - self.began_at, self.useful_seconds)
 
     def __str__(self) -> str:
         figures = f"loss {self.loss:.4f}  held-out MAE {self.held_out_mae:.3f}  {self.samples_per_second:,.0f} rows/s"
@@ -62,22 +72,24 @@ def train(
     """Train `network`, from the newest checkpoint if there is one; gives it trained, on every rank, and the last epoch. Every rank
     calls it with equal arguments, but only rank 0 with a journal.
 
-    Raises SnapshotUnusable for fewer rows than one batch, TrainingDiverged when the loss is no number any more.
+    Raises SnapshotUnusable for fewer rows than one batch, TrainingDiverged when the loss is no number any more, RankLost,
+    CheckpointFailed, RanksChanged.
     """
     steps = len(data.train) // recipe.batch_size
     if steps == 0:
         raise SnapshotUnusable(f"{len(data.train)} training rows are less than one batch of {recipe.batch_size}: add partitions.")
     spread = SpreadNetwork(network, recipe, _loss_in(data, network.scale), steps=steps * recipe.epochs)
     data = TrainingData(data.contract, data.train.on(spread.engine.device), data.held_out.on(spread.engine.device))
-    state = checkpoints.resume(spread.engine)
-    epoch = Epoch.from_state(state) if state else Epoch()
-    while epoch.number < recipe.epochs:
-        epoch = _train_epoch(spread, data, recipe, number=epoch.number + 1)
-        if journal is not None:
-            _check(epoch)
-            journal.record(epoch)
-        checkpoints.save(spread.engine, epoch.number, asdict(epoch))
-    return spread.whole(), epoch
+    with lost_rank_named():
+        state = checkpoints.resume(spread.engine, spread.strategy)
+        epoch = Epoch.from_state(state) if state else Epoch()
+        while epoch.number < recipe.epochs:
+            epoch = _train_epoch(spread, data, recipe, after=epoch)
+            if journal is not None:
+                _check(epoch)
+                journal.record(epoch)
+            checkpoints.save(spread.engine, epoch.number, asdict(epoch))
+        return spread.whole(), epoch
 
 
 def _loss_in(data: TrainingData, scale: Tensor) -> Loss:
@@ -86,22 +98,25 @@ def _loss_in(data: TrainingData, scale: Tensor) -> Loss:
     return lambda predictions, labels: pinball_loss(predictions / scale, labels / scale, quantiles.to(labels.device))
 
 
-def _train_epoch(spread: SpreadNetwork, data: TrainingData, recipe: Recipe, *, number: int) -> Epoch:
+def _train_epoch(spread: SpreadNetwork, data: TrainingData, recipe: Recipe, *, after: Epoch) -> Epoch:
     steps = len(data.train) // recipe.batch_size
     started = time.monotonic()
     total = torch.zeros((), device=spread.engine.device)
-    for share in shares(data, recipe, spread.strategy, epoch=number):
+    for share in shares(data, recipe, spread.strategy, epoch=after.number + 1):
         total += spread.step(share)
     distributed.all_reduce(total)
     loss = float(total) / steps / world_size()
     seconds = time.monotonic() - started
+    held_out_mae = _held_out_mae(spread.whole(), data.held_out)
     return Epoch(
-        number=number,
+        number=after.number + 1,
         of=recipe.epochs,
         loss=loss,
-        held_out_mae=_held_out_mae(spread.whole(), data.held_out),
+        held_out_mae=held_out_mae,
         learning_rate=spread.engine.get_lr()[0],
         samples_per_second=steps * recipe.batch_size / seconds,
+        useful_seconds=after.useful_seconds + time.monotonic() - started,
+        began_at=after.began_at,
     )
 
 

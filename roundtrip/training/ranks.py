@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
+SHUTDOWN_S = 5
+"""Seconds that torchrun gives the other ranks to end when one has failed; a stopped one must be killed, and nothing is lost with it."""
 
 
 def started_by_torchrun() -> bool:
@@ -45,5 +47,6 @@ def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int) -> Non
     It restarts nothing itself: a lost rank ends the run, and whoever runs the command again resumes it. One thread a rank,
     because more of them than cores only fight.
     """
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", module]
-    os.execve(sys.executable, [*torchrun, *arguments], {"OMP_NUM_THREADS": "1"} | os.environ)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--shutdown-timeout={SHUTDOWN_S}"]
+    started = [f"--nproc-per-node={ranks}", "-m", module, *arguments]
+    os.execve(sys.executable, [*torchrun, *started], {"OMP_NUM_THREADS": "1"} | os.environ)

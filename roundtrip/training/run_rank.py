@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.training.ranks import world_size
 from roundtrip.training.training_record import TrainingRecord, fingerprint, finished_training
 
 
 def lead(use_case: UseCase, folder: RunFolder) -> TrainingRecord:
     """Rank 0: the record of the run folder's training, which is resumed or begun unless it is finished."""
-    expected = fingerprint(use_case, folder, ranks=world_size())
+    expected = fingerprint(use_case, folder)
     if record := finished_training(folder, expected):
         return record
     from roundtrip.training.train_candidate import lead_training
@@ -20,7 +19,7 @@ def lead(use_case: UseCase, folder: RunFolder) -> TrainingRecord:
 
 def follow(use_case: UseCase, folder: RunFolder) -> None:
     """Any other rank: the same, without reading or writing anything but its share of the checkpoints."""
-    expected = fingerprint(use_case, folder, ranks=world_size())
+    expected = fingerprint(use_case, folder)
     if finished_training(folder, expected) is None:
         from roundtrip.training.train_candidate import follow_training
 

@@ -22,6 +22,11 @@ class Strategy:
     tensor_ranks: int = 1
     """Ranks that hold a part of every hidden layer's matrix (Megatron-LM, arXiv 1909.08053)."""
 
+    @property
+    def elastic(self) -> bool:
+        """Whether every rank holds everything, so that a checkpoint can be continued by more ranks or fewer."""
+        return self == Strategy()
+
     def data_ranks(self, world_size: int) -> int:
         """How many ranks share a batch; raises BadRequest when the stages or shards don't divide the ranks."""
         apart = self.pipeline_stages * self.tensor_ranks

@@ -31,7 +31,7 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     tables = snapshot.tables(use_case)
     checkpoints = Checkpoints(checkpoint_folder(fingerprint))
     with MlflowRun.open(use_case, run_folder=folder.uri, fingerprint=fingerprint, tables=tables, ranks=world_size()) as run:
-        connect_ranks()
+        connect_ranks(use_case.recipe)
         network, last = _train(use_case, _shared(data), checkpoints, run)
         record = TrainingRecord(
             fingerprint=fingerprint,
@@ -59,7 +59,7 @@ def _publish(network: Network, contract: ModelContract, record: TrainingRecord, 
 
 def follow_training(use_case: UseCase, *, fingerprint: str) -> None:
     """Train as any other rank, on the rows that rank 0 sends."""
-    connect_ranks()
+    connect_ranks(use_case.recipe)
     _train(use_case, _shared(None), Checkpoints(checkpoint_folder(fingerprint)), None)
 
 

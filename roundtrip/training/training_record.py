@@ -49,8 +49,10 @@ class TrainingRecord:
         return {name: getattr(self, name) for name in names}
 
 
-def fingerprint(use_case: UseCase, folder: RunFolder, *, ranks: int) -> str:
-    """SHA-256 of all that decides on the weights: snapshot, declaration, ranks, and the run. Another one starts training afresh.
+def fingerprint(use_case: UseCase, folder: RunFolder) -> str:
+    """SHA-256 of all that decides on the weights: snapshot, declaration, and the run. Another one starts training afresh.
+
+    Not of the ranks, for they decide on the last digits only: a training may go on with fewer of them.
 
     Raises SnapshotUnusable when the run folder has no snapshot.
     """
@@ -62,7 +64,6 @@ def fingerprint(use_case: UseCase, folder: RunFolder, *, ranks: int) -> str:
         "label": use_case.label,
         "baseline": use_case.baseline.column,
         "recipe": asdict(use_case.recipe),
-        "ranks": ranks,
     }
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 

@@ -42,7 +42,7 @@ def run_as_rank_0_of_2(folder: RunFolder) -> subprocess.CompletedProcess[str]:
 
 def record_of(folder: RunFolder, *, ranks: int) -> TrainingRecord:
     return TrainingRecord(
-        fingerprint=fingerprint(FLIGHTS, folder, ranks=ranks),
+        fingerprint=fingerprint(FLIGHTS, folder),
         epochs=8,
         train_rows=64000,
         samples_per_second=70000,
@@ -66,14 +66,14 @@ def test_a_finished_training_returns_at_once_with_the_same_figures(folder: RunFo
     assert receipt.links == {"MLflow run": record.mlflow_run_url}
 
 
-def test_other_rows_ranks_or_run_make_another_training(folder: RunFolder, tmp_path: Path) -> None:
-    prints = {fingerprint(FLIGHTS, folder, ranks=ranks) for ranks in (1, 2)}
+def test_other_rows_or_another_run_make_another_training(folder: RunFolder, tmp_path: Path) -> None:
+    prints = {fingerprint(FLIGHTS, folder)}
     elsewhere = RunFolder(f"file://{tmp_path}/other")
     storage.write_bytes(elsewhere.file("snapshot.json"), storage.read_bytes(folder.file("snapshot.json")))
-    prints.add(fingerprint(FLIGHTS, elsewhere, ranks=2))
+    prints.add(fingerprint(FLIGHTS, elsewhere))
     storage.write_bytes(folder.file("snapshot.json"), snapshot(features_version=4))
-    prints.add(fingerprint(FLIGHTS, folder, ranks=2))
-    assert len(prints) == 4
+    prints.add(fingerprint(FLIGHTS, folder))
+    assert len(prints) == 3
 
 
 def test_without_a_snapshot_the_job_to_run_is_named(folder: RunFolder) -> None:

@@ -57,7 +57,7 @@ def test_the_constant_of_least_pinball_loss_is_the_quantile(labels: list[float],
 
 
 def test_an_epoch_survives_a_checkpoint() -> None:
-    epoch = Epoch(number=3, of=8, loss=1.25, held_out_mae=9.5, learning_rate=1e-3, samples_per_second=7e4)
+    epoch = Epoch(number=3, of=8, loss=1.25, held_out_mae=9.5, learning_rate=1e-3, samples_per_second=7e4, useful_seconds=9.5, began_at=1e9)
     assert Epoch.from_state(dict(epoch.__dict__)) == epoch
 
 

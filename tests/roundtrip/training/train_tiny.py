@@ -1,58 +1,73 @@
-"""One rank of a training of the tiny use case, under torchrun: `train_tiny.py CHECKPOINTS MODEL`.
-
-With `--fatal EPOCH`, rank 0 kills the last rank when that epoch is trained, before its checkpoint.
-"""
+"""One rank of a training of the tiny use case, under torchrun: `train_tiny.py CHECKPOINTS MODEL`, disturbed on demand."""
 
 import argparse
 import os
+import resource
 import signal
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import torch
-from torch import distributed
+from torch import Tensor
 
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.network import Network, NetworkShape
-from roundtrip.training.ranks import end_with_torchrun, rank, world_size
-from roundtrip.training.rows import training_data
+from roundtrip.training.ranks import end_with_torchrun, rank
+from roundtrip.training.rows import Rows, training_data
+from roundtrip.training.spread_network import SpreadNetwork
 from tests.roundtrip.training.tiny import TINY, tiny_rows
 
 
 class Printed:
-    """Prints each epoch, and kills the process `victim` after epoch `fatal`."""
+    """Prints each epoch; after epoch `full_after` no file of this process may grow any more, as on a full disk."""
 
-    def __init__(self, victim: int, fatal: int) -> None:
-        self.victim = victim
-        self.fatal = fatal
+    def __init__(self, full_after: int) -> None:
+        self.full_after = full_after
 
     def record(self, epoch: Epoch) -> None:
         print(epoch, flush=True)
-        if epoch.number == self.fatal:
-            os.kill(self.victim, signal.SIGKILL)
+        if epoch.number == self.full_after:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
+def disturb(at_step: int, number: signal.Signals) -> None:
+    """Send this process the signal before that step, counted from 1."""
+    undisturbed, steps = SpreadNetwork.step, count(1)
+
+    def step(self: SpreadNetwork, share: Rows) -> Tensor:
+        if next(steps) == at_step:
+            os.kill(os.getpid(), number)
+        return undisturbed(self, share)
+
+    SpreadNetwork.step = step  # type: ignore[method-assign]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoints", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--fatal", type=int, default=0)
     parser.add_argument("--strategy", default=TINY.recipe.strategy)
     parser.add_argument("--precision", default=TINY.recipe.precision)
+    parser.add_argument("--rank-timeout", type=float, default=TINY.recipe.rank_timeout_s)
+    parser.add_argument("--victim", type=int, default=-1, help="rank that gets --disturbance, a signal, at --step")
+    parser.add_argument("--step", type=int, default=0)
+    parser.add_argument("--disturbance", type=lambda name: signal.Signals[name], default=signal.SIGKILL)
+    parser.add_argument("--full-after", type=int, default=0, help="epoch after which the disk is full")
     request = parser.parse_args()
-    recipe = replace(TINY.recipe, strategy=request.strategy, precision=request.precision)
+    recipe = replace(TINY.recipe, strategy=request.strategy, precision=request.precision, rank_timeout_s=request.rank_timeout)
     end_with_torchrun()
-    connect_ranks()
-    pids: list[int] = [0] * world_size()
-    distributed.all_gather_object(pids, os.getpid())
+    connect_ranks(recipe)
+    if rank() == request.victim:
+        disturb(request.step, request.disturbance)
     data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
     torch.manual_seed(recipe.seed)
     network = Network(NetworkShape.of(data.contract, recipe))
     fit_inputs(network, data)
-    journal = Printed(pids[-1], request.fatal) if rank() == 0 else None
+    journal = Printed(request.full_after) if rank() == 0 else None
     network, _ = train(network, data, recipe, checkpoints=Checkpoints(request.checkpoints), journal=journal)
     if rank() == 0:
         network.save(request.model)
