@@ -30,6 +30,10 @@ class UnknownFeed(BadRequest):
     """The use case declares no feed of that name."""
 
 
+class BadDeclaration(BadRequest):
+    """A use case's declaration contradicts itself."""
+
+
 class BadName(BadRequest):
     """A name or address from a user that is not of the allowed form."""
 
@@ -120,6 +124,10 @@ class RanksChanged(BadRequest):
 
 class CandidateRefused(AnswerIsNo):
     """The gate refuses the candidate: nothing is registered, the champion stays."""
+
+
+class BadOverride(BadRequest):
+    """An override of the gate without a name or without a reason, or with one that is too long."""
 
 
 class ReceiptMissing(BadRequest):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
-from roundtrip.contracts.errors import UnknownFeed
+from roundtrip.contracts.errors import BadDeclaration, UnknownFeed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,19 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slice:
+    """An input whose values part the rows into slices, each of which is judged on its own too; rows that lack it are one more.
+
+    UseCase raises BadDeclaration for one that fits none of its inputs.
+    """
+
+    input: str
+    """Name of the input: a category has a slice for each of its values, a number one for each band."""
+    bands: tuple[float, ...] = ()
+    """Where a number's bands part, rising, in its unit: n of them make n + 1 bands, the outer ones open. A value on one belongs above."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How the network is built and trained."""
 
@@ -98,16 +112,37 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a candidate must show on the held-out span before it may be registered."""
+    """What a candidate must show on the held-out span before it may be registered (roundtrip/evaluation/judge.py).
+
+    Raises BadDeclaration for limits that would let a candidate pass that is worse than the baseline.
+    """
 
     held_out_days: int = 14
     """Days at the end of the snapshot that no model trains on."""
     minimum_rows: int = 1000
     """Held-out rows below which nothing is judged."""
     minimum_skill: float = 0.05
-    """Skill (1 − MAE/MAE of the baseline) that the lower end of the 95 % interval must reach."""
+    """Skill (1 − MAE/MAE of the baseline) that the lower end of the 95 % interval must reach; not negative, so that it excludes zero."""
     champion_margin: float = 0.02
-    """How much larger than the champion's, as a fraction, the candidate's MAE may be."""
+    """How much larger than the champion's, as a fraction, the candidate's MAE may be on all held-out rows."""
+    slice_margin: float = 0.05
+    """The same on a slice, by the lower end of the 95 % interval: of some forty small slices one always looks worse by chance."""
+    minimum_slice_rows: int = 200
+    """Held-out rows below which a slice is counted and not judged."""
+    minimum_slice_days: int = 7
+    """Days over which a slice's rows must lie to be judged: the interval resamples days, and of fewer it comes out too narrow."""
+    coverage_tolerance: float = 0.15
+    """How far the share of outcomes inside the predicted interval may be from the nominal one (0.8). Wide: the interval of a model that
+    learned from winter covers 0.72 of April's flights, and its median is still the better one."""
+
+    def __post_init__(self) -> None:
+        if self.minimum_skill < 0:
+            raise BadDeclaration(f"minimum_skill is {self.minimum_skill} (0 at least): a candidate must be better than the baseline.")
+        if not 0 <= self.champion_margin <= self.slice_margin:
+            raise BadDeclaration(
+                f"champion_margin is {self.champion_margin} (0 at least), slice_margin {self.slice_margin} (champion_margin at least): "
+                "a slice is judged less strictly than the whole."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +178,8 @@ class UseCase:
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     baseline: Baseline
-    slices: tuple[str, ...]
-    """Inputs by whose values the error is reported."""
+    slices: tuple[Slice, ...]
+    """Parts of the rows on which the candidate is judged beside the whole."""
     prediction_time: str
     """Timestamp column (UTC) of the features table: when the prediction was due. Orders rows, splits train from held-out."""
     recipe: Recipe = Recipe()
@@ -152,6 +187,24 @@ class UseCase:
     retrain: RetrainPolicy = RetrainPolicy()
     row_limit: float = 0.05
     """Fraction of a landed file's rows that may break the row contract before the partition stops."""
+    intended_use: str = ""
+    """What the predictions are for and who acts on them, in sentences: a section of the model card."""
+    limits: tuple[str, ...] = ()
+    """What the predictions must not be used for, and what the model can't know, a sentence each: a section of the model card."""
+
+    def __post_init__(self) -> None:
+        """Raises BadDeclaration when a slice fits none of the inputs."""
+        sliced = [entry.input for entry in self.slices]
+        for entry in self.slices:
+            kind = next((known.kind for known in self.inputs if known.name == entry.input), None)
+            if fault := _fault_of_slice(entry, kind, sliced.count(entry.input)):
+                raise BadDeclaration(f"use case {self.name}, slice {entry.input!r}: {fault}.")
+
+    @property
+    def nominal_coverage(self) -> float:
+        """Share of outcomes that the outputs' interval is meant to hold: from the lowest quantile to the highest."""
+        quantiles = [output.quantile for output in self.outputs]
+        return max(quantiles) - min(quantiles)
 
     @property
     def numbers(self) -> tuple[Input, ...]:
@@ -168,3 +221,18 @@ class UseCase:
                 return feed
         known = ", ".join(feed.name for feed in self.feeds)
         raise UnknownFeed(f"use case {self.name} has no feed {name!r} (declared: {known}): ask for one of these.")
+
+
+def _fault_of_slice(entry: Slice, kind: str | None, times: int) -> str:
+    """Empty when there is none. `kind` of the input it names, None when there is no such input; `times` that input is sliced."""
+    if kind is None:
+        return "no input has that name: name one of the inputs"
+    if times > 1:
+        return f"declared {times} times: declare it once"
+    if kind == "category" and entry.bands:
+        return f"it has bands {entry.bands}, and a category is sliced by its values: leave them out"
+    if kind == "number" and not entry.bands:
+        return "it has no bands, and a number is sliced in bands: say where they part"
+    if any(low >= high for low, high in pairwise(entry.bands)):
+        return f"its bands {entry.bands} don't rise: put them in order, each once"
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.model_contract import Value
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.evaluation.quality import Evaluation, HeldOut, quality, slice_errors
+from roundtrip.evaluation.quality import Evaluation, HeldOut, quality
+from roundtrip.evaluation.slices import Errors, slices_found
 
 Columns = Mapping[str, Sequence[Value]]
 Predict = Callable[[Columns], NDArray[np.float32]]
@@ -35,12 +37,22 @@ def evaluate(use_case: UseCase, held_out: pa.Table, *, candidate: Predict, gain:
         baseline=np.asarray(columns[use_case.baseline.column], dtype=np.float64) + gain,
         days=held_out[use_case.prediction_time].cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.int64),
     )
-    answers = candidate(columns)
+    answers, champions = candidate(columns), champion.predict(columns) if champion else None
+    errors = Errors(
+        candidate=rows.errors(answers[:, 0]),
+        baseline=rows.errors(rows.baseline),
+        champion=None if champions is None else rows.errors(champions[:, 0]),
+        days=rows.days,
+    )
+    units = {entry.name: entry.unit for entry in use_case.inputs}
+    found = (slices_found(entry, units[entry.input], columns[entry.input], errors, use_case.gate) for entry in use_case.slices)
     return Evaluation(
         held_out_rows=held_out.num_rows,
-        baseline_mae=float(np.abs(rows.labels - rows.baseline).mean()),
+        baseline_mae=float(errors.baseline.mean()),
         candidate=quality(answers, rows),
-        champion=quality(champion.predict(columns), rows) if champion else None,
+        champion=None if champions is None else quality(champions, rows),
         champion_version=champion.version if champion else None,
-        slices={name: slice_errors(held_out[name].to_pylist(), answers, rows) for name in use_case.slices},
+        excess=errors.excess(),
+        nominal_coverage=use_case.nominal_coverage,
+        slices=tuple(chain.from_iterable(found)),
     )

@@ -1,8 +1,8 @@
-"""How good predictions are: error, skill against the baseline with its interval, coverage, and the error of each slice."""
+"""How good predictions are: error, skill against the baseline with its interval, coverage, and what an evaluation holds of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roundtrip.contracts.receipts import Figure
-from roundtrip.evaluation.skill import skill_with_interval
+from roundtrip.evaluation.skill import Excess, skill_with_interval
+from roundtrip.evaluation.slices import SliceFound
 
 Array = NDArray[np.float64]
-MISSING = "(missing)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,10 @@ class HeldOut:
     """[n]."""
     days: NDArray[np.int64]
     """[n], any numbering: rows of one day share weather and congestion, so the interval resamples days."""
+
+    def errors(self, median: NDArray[np.float32] | Array) -> Array:
+        """Absolute errors [n] of that prediction [n]."""
+        return np.abs(self.labels - median.astype(np.float64))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +55,11 @@ class Evaluation:
     candidate: Quality
     champion: Quality | None
     champion_version: str | None
-    slices: dict[str, Figure]
-    """Input → value → rows, mae, baseline_mae of the candidate."""
+    excess: Excess | None
+    """The candidate's MAE above the champion's; None without a champion."""
+    nominal_coverage: float
+    """Share of labels that the interval is meant to hold."""
+    slices: tuple[SliceFound, ...]
 
     def figures(self) -> dict[str, Figure]:
         """For the receipt."""
@@ -62,7 +69,10 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """The single figures, named as MLflow shows them."""
         metrics = {"held_out_rows": float(self.held_out_rows), "baseline_mae": self.baseline_mae, **_prefixed("candidate", self.candidate)}
-        return metrics if self.champion is None else metrics | _prefixed("champion", self.champion)
+        if self.champion is None or self.excess is None:
+            return metrics
+        excess = {"excess": self.excess.value, "excess_low": self.excess.low, "excess_high": self.excess.high}
+        return metrics | _prefixed("champion", self.champion) | excess
 
     @classmethod
     def from_figures(cls, figures: Mapping[str, Figure]) -> Evaluation:
@@ -74,7 +84,9 @@ class Evaluation:
             candidate=Quality(**values["candidate"]),
             champion=Quality(**values["champion"]) if figures["champion"] else None,
             champion_version=cast("str | None", figures["champion_version"]),
-            slices=cast("dict[str, Figure]", figures["slices"]),
+            excess=Excess(**values["excess"]) if figures["excess"] else None,
+            nominal_coverage=cast("float", figures["nominal_coverage"]),
+            slices=tuple(SliceFound.from_figures(entry) for entry in cast("list[dict[str, Figure]]", figures["slices"])),
         )
 
 
@@ -85,8 +97,8 @@ def _prefixed(name: str, quality: Quality) -> dict[str, float]:
 def quality(predictions: NDArray[np.float32], rows: HeldOut) -> Quality:
     """The quality of predictions [n, 3] (median, low, high)."""
     median, low, high = predictions.astype(np.float64).T
-    errors = np.abs(rows.labels - median)
-    skill = skill_with_interval(errors, np.abs(rows.labels - rows.baseline), rows.days)
+    errors = rows.errors(median)
+    skill = skill_with_interval(errors, rows.errors(rows.baseline), rows.days)
     return Quality(
         mae=float(errors.mean()),
         skill=skill.value,
@@ -94,16 +106,3 @@ def quality(predictions: NDArray[np.float32], rows: HeldOut) -> Quality:
         skill_high=skill.high,
         coverage=float(np.mean((low <= rows.labels) & (rows.labels <= high))),
     )
-
-
-def slice_errors(values: Sequence[str | None], predictions: NDArray[np.float32], rows: HeldOut) -> dict[str, Figure]:
-    """Value of a slicing input → rows, MAE and the baseline's MAE of the rows that have it; NULL counts as a value of its own."""
-    names, member = np.unique([MISSING if value is None else str(value) for value in values], return_inverse=True)
-    counts = np.bincount(member)
-    errors, baseline_errors = (
-        np.bincount(member, weights=np.abs(rows.labels - guess)) / counts for guess in (predictions[:, 0], rows.baseline)
-    )
-    return {
-        str(name): {"rows": int(counts[place]), "mae": float(errors[place]), "baseline_mae": float(baseline_errors[place])}
-        for place, name in enumerate(names)
-    }

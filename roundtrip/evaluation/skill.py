@@ -37,6 +37,21 @@ def skill_with_interval(errors: NDArray[np.float64], baseline_errors: NDArray[np
     return Skill(value=float(1 - errors.sum() / baseline_errors.sum()), low=float(low), high=float(high))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Excess:
+    """MAE above that of another model on the same rows, as a fraction of it, with its 95 % interval: negative where it is smaller."""
+
+    value: float
+    low: float
+    high: float
+
+
+def excess_with_interval(errors: NDArray[np.float64], others_errors: NDArray[np.float64], days: NDArray[np.int64]) -> Excess:
+    """Excess of absolute errors [n] over those of another model on the same rows [n]: paired, resampled by whole days."""
+    skill = skill_with_interval(errors, others_errors, days)
+    return Excess(value=-skill.value, low=-skill.high, high=-skill.low)
+
+
 def difference(first: Skill, second: Skill) -> Skill:
     """first − second of two independent estimates, its interval recovered from theirs (MOVER: Zou and Donner, 2008)."""
     value = first.value - second.value

@@ -1,6 +1,6 @@
 """Minutes late on arrival, predicted at push-back, for flights that leave New York (EWR, JFK, LGA)."""
 
-from roundtrip.contracts.use_cases import Baseline, Feed, Input, Output, UseCase
+from roundtrip.contracts.use_cases import Baseline, Feed, Input, Output, Slice, UseCase
 
 CATEGORIES = (
     Input(name="carrier", kind="category", unit="IATA code", meaning="operating airline", optional=False),
@@ -81,6 +81,21 @@ USE_CASE = UseCase(
         Output(name="arrival_delay_minutes_p90", unit="min", quantile=0.9),
     ),
     baseline=Baseline(column="departure_delay_minutes", meaning="carry-over: the delay at push-back plus the training rows' median gain"),
-    slices=("origin", "carrier"),
+    slices=(
+        Slice(input="origin"),
+        Slice(input="carrier"),
+        Slice(input="distance_miles", bands=(500, 1000, 2000)),
+        Slice(input="departure_delay_minutes", bands=(0, 15, 60)),
+        Slice(input="scheduled_departure_hour", bands=(9, 12, 15, 18)),
+    ),
     prediction_time="pushed_back_at",
+    intended_use="Tells passengers, crews and connecting operations, at push-back, when a flight from New York will arrive: the median as "
+    "the estimate, the interval as its margin. A person decides on what follows from it.",
+    limits=(
+        "Departures from EWR, JFK and LGA only; a carrier, destination or maker that training has not seen counts as unknown.",
+        "Arrivals only: cancelled and diverted flights have no outcome, so nothing is learned about them.",
+        "It knows the season that it was trained on: expect larger errors, and an interval that covers less, in months unlike it.",
+        "What happens after push-back (holding, a closed runway, a diversion) is not among its inputs.",
+        "Not for crew duty limits, fuel planning or any decision on safety.",
+    ),
 )

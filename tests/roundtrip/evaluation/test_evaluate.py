@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from roundtrip.contracts.use_cases import Gate
 from roundtrip.evaluation.evaluate import Champion, Columns, Predict, evaluate
 from tests.roundtrip.training.tiny import TINY, tiny_rows
 
@@ -35,9 +38,24 @@ def test_before_the_first_release_there_is_no_champion() -> None:
     assert found.figures()["champion"] is None
 
 
-def test_slices_are_those_that_the_use_case_names() -> None:
+def test_slices_are_those_that_the_use_case_declares_and_hold_every_row() -> None:
     found = evaluate(TINY, HELD_OUT, candidate=always_off_by(1.0), gain=0.0, champion=None)
-    assert list(found.slices) == ["colour"]
-    colours = found.slices["colour"]
-    assert isinstance(colours, dict)
-    assert sorted(colours) == ["(missing)", "blue", "red"]
+    values = {name: [entry.value for entry in found.slices if entry.input == name] for name in ("colour", "wind")}
+    assert values == {
+        "colour": ["(missing)", "blue", "red"],
+        "wind": ["below 10 mph", "10 to 20 mph", "20 mph and above", "(missing)"],
+    }
+    for name in values:
+        assert sum(entry.rows for entry in found.slices if entry.input == name) == 500
+
+
+def test_the_candidate_is_paired_with_the_champion_on_the_whole_and_on_each_slice() -> None:
+    use_case = replace(TINY, gate=Gate(minimum_slice_rows=50, minimum_slice_days=3))
+    found = evaluate(use_case, HELD_OUT, candidate=always_off_by(1.1), gain=0.0, champion=Champion("7", always_off_by(1.0)))
+    assert found.excess is not None
+    assert found.excess.value == pytest.approx(0.1, abs=1e-3)
+    red = next(entry.figures for entry in found.slices if entry.value == "red")
+    assert red is not None and red.excess is not None
+    assert (red.mae, red.champion_mae) == pytest.approx((1.1, 1.0), rel=1e-4)
+    assert red.excess.low == pytest.approx(0.1, abs=1e-3)
+    assert found.nominal_coverage == pytest.approx(0.8)

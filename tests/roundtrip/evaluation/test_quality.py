@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundtrip.evaluation.quality import MISSING, Evaluation, HeldOut, quality, slice_errors
+from roundtrip.evaluation.quality import Evaluation, HeldOut, quality
+from roundtrip.evaluation.skill import Excess
+from roundtrip.evaluation.slices import SliceFigures, SliceFound
 
 ROWS, DAYS = 4000, 20
 
@@ -53,30 +55,26 @@ def test_coverage_counts_labels_on_the_ends_of_the_interval() -> None:
     assert quality(answers, rows).coverage == 0.75
 
 
-def test_slices_add_up_to_the_whole_and_keep_rows_without_a_value() -> None:
-    rows = held_out()
-    answers = predictions(rows, error=5.0)
-    values = ["EWR", "JFK", None, "LGA"] * (ROWS // 4)
-    found = slice_errors(values, answers, rows)
-    assert sorted(found) == sorted(["EWR", "JFK", MISSING, "LGA"])
-    entries = [entry for entry in found.values() if isinstance(entry, dict)]
-    assert [entry["rows"] for entry in entries] == [ROWS // 4] * 4
-    assert np.mean([entry["mae"] for entry in entries]) == pytest.approx(quality(answers, rows).mae)
-
-
 @pytest.mark.parametrize("with_champion", [True, False])
 def test_an_evaluation_reads_back_from_its_receipt(with_champion: bool) -> None:
     rows = held_out()
     found = quality(predictions(rows, error=5.0), rows)
+    excess = Excess(value=-0.1, low=-0.2, high=0.0) if with_champion else None
+    figures_of_slice = SliceFigures(mae=1.0, baseline_mae=2.0, champion_mae=1.1 if with_champion else None, excess=excess)
     evaluation = Evaluation(
         held_out_rows=ROWS,
         baseline_mae=8.0,
         candidate=found,
         champion=found if with_champion else None,
         champion_version="3" if with_champion else None,
-        slices={"origin": {"EWR": {"rows": 4, "mae": 1.0, "baseline_mae": 2.0}}},
+        excess=excess,
+        nominal_coverage=0.8,
+        slices=(
+            SliceFound(input="origin", value="EWR", rows=400, days=14, figures=figures_of_slice),
+            SliceFound(input="origin", value="JFK", rows=4, days=2, figures=None),
+        ),
     )
     figures = json.loads(json.dumps(evaluation.figures(), allow_nan=False))
     assert figures["baseline"] == {"mae": 8.0}
     assert Evaluation.from_figures(figures) == evaluation
-    assert ("champion_mae" in evaluation.metrics()) is with_champion
+    assert ({"champion_mae", "excess_low"} <= set(evaluation.metrics())) is with_champion

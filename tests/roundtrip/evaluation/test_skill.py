@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roundtrip.evaluation.skill import Skill, difference, skill_with_interval
+from roundtrip.evaluation.skill import Skill, difference, excess_with_interval, skill_with_interval
 
 
 @settings(max_examples=25, deadline=None)
@@ -32,3 +32,12 @@ def test_a_bad_day_widens_the_interval_that_single_rows_would_hide() -> None:
 def test_a_difference_is_as_uncertain_as_both_of_its_sides() -> None:
     loss = difference(Skill(value=0.20, low=0.17, high=0.24), Skill(value=0.10, low=0.07, high=0.14))
     np.testing.assert_allclose([loss.low, loss.value, loss.high], [0.10 - 0.05, 0.10, 0.10 + 0.05])
+
+
+def test_an_excess_is_how_much_larger_the_error_is_with_its_ends_in_order() -> None:
+    draw = np.random.default_rng(3)
+    others, days = draw.exponential(10, 3000), draw.integers(0, 14, 3000)
+    always_worse = excess_with_interval(others * 1.1, others, days)
+    np.testing.assert_allclose([always_worse.low, always_worse.value, always_worse.high], 0.1, atol=1e-9)
+    noisy = excess_with_interval(draw.exponential(10, 3000), others, days)
+    assert noisy.low < noisy.value < noisy.high

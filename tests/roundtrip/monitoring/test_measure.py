@@ -14,7 +14,7 @@ import pytest
 from deltalake import write_deltalake
 
 from roundtrip.contracts.errors import SnapshotUnusable
-from roundtrip.contracts.use_cases import Baseline, Input, Output, RetrainPolicy, UseCase
+from roundtrip.contracts.use_cases import Baseline, Input, Output, RetrainPolicy, Slice, UseCase
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import table_uri
 from roundtrip.monitoring.measure import DriftCheck, check_drift
@@ -38,7 +38,7 @@ TINY = UseCase(
         Output(name="arrival_delay", unit="min", quantile=0.5), Output(name="arrival_delay_p10", unit="min", quantile=0.1),
         Output(name="arrival_delay_p90", unit="min", quantile=0.9),
     ),
-    baseline=Baseline(column="departure_delay", meaning="carry-over"), slices=("origin",), prediction_time="pushed_back_at",
+    baseline=Baseline(column="departure_delay", meaning="carry-over"), slices=(Slice(input="origin"),), prediction_time="pushed_back_at",
     retrain=RetrainPolicy(minimum_outcomes=1000),
 )  # fmt: skip
 GAIN = -5.0

@@ -14,7 +14,6 @@ from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.evaluation.quality import Evaluation, Quality
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_registry import CANDIDATE, CHAMPION, pinned_versions, register, set_alias
 from roundtrip.registry.mlflow_run import MlflowRun, client
@@ -23,10 +22,9 @@ from roundtrip.training.loop import Epoch
 from roundtrip.training.network import Network, NetworkShape
 from roundtrip.training.rows import training_data
 from roundtrip.training.training_record import CONTRACT_FILE, TrainingRecord, publish_model
+from tests.roundtrip.evaluation.evaluations import EVALUATION
 from tests.roundtrip.training.tiny import TINY, tiny_rows
 
-GOOD = Quality(mae=10.0, skill=0.2, skill_low=0.15, skill_high=0.25, coverage=0.8)
-EVALUATION = Evaluation(held_out_rows=5000, baseline_mae=12.5, candidate=GOOD, champion=None, champion_version=None, slices={})
 TABLES = [TableVersion("features", "s3://bucket/lakehouse/tiny/features", 3, 2000)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from roundtrip.contracts.use_cases import Baseline, Input, Output, Recipe, UseCase
+from roundtrip.contracts.use_cases import Baseline, Input, Output, Recipe, Slice, UseCase
 
 TINY = UseCase(
     name="tiny",
@@ -29,7 +29,7 @@ TINY = UseCase(
         Output(name="late_p90", unit="min", quantile=0.9),
     ),
     baseline=Baseline(column="start", meaning="start + median gain"),
-    slices=("colour",),
+    slices=(Slice(input="colour"), Slice(input="wind", bands=(10, 20))),
     prediction_time="at",
     recipe=Recipe(hidden=(16, 8), embedding_width=2, number_bins=4, epochs=6, batch_size=128),
 )
