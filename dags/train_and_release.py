@@ -5,6 +5,7 @@
 **Does** pin the tables (snapshot), train, evaluate on a held-out span with the baseline and the champion on identical rows, and judge. A
 candidate that the gate refuses ends the run as skipped: that is an answer, not a failure. One that passes is registered in
 MLflow, compiled with a proof of parity, loaded beside the live version, probed with real rows, and only then promoted.
+The form's *Override the gate* lets a refused one on, with your name and reason, which stay with the model version.
 
 **When a release step fails** the candidate is unloaded, the champion keeps serving, and the run ends as failed.
 
@@ -16,7 +17,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import PartitionedAssetTimetable, chain
 
-from operators.dag_defaults import asset, partitions_param, training_params, use_case_dag
+from operators.dag_defaults import asset, override_params, partitions_param, training_params, use_case_dag
 from operators.job import Job, TrainingJob
 from use_cases import declared_use_cases
 
@@ -26,6 +27,7 @@ PARTITIONS = partitions_param(
     description="Months to train on: `2013-01..2013-03,2013-05`, or `..2013-06` for all that are built up to June. "
     f"`{EVERYTHING}`: all. A retrain request takes all up to its own month instead.",
 )
+OVERRIDE = {"override-by": "{{ params.override_by or '' }}", "override-reason": "{{ params.override_reason or '' }}"}
 THE_PARTITIONS = "{{ '..' ~ dag_run.partition_key if dag_run.partition_key else params.partitions }}"
 
 for use_case in declared_use_cases():
@@ -36,12 +38,12 @@ for use_case in declared_use_cases():
         doc=__doc__,
         schedule=PartitionedAssetTimetable(assets=asset(use_case, "retrain_request")),
         deadline=timedelta(hours=1),
-        params=PARTITIONS | training_params(use_case),
+        params=PARTITIONS | training_params(use_case) | override_params(),
     ):
         snapshot = Job(task_id="snapshot_dataset", task_display_name="Pin the dataset", arguments={"partitions": THE_PARTITIONS})
         train = TrainingJob(task_id="train_model", task_display_name="Train", arguments={"ranks": "{{ params.ranks }}"})
         evaluate = Job(task_id="evaluate_model", task_display_name="Evaluate")
-        judge = Job(task_id="judge_candidate", task_display_name="Judge the candidate")
+        judge = Job(task_id="judge_candidate", task_display_name="Judge the candidate", arguments=OVERRIDE)
         register = Job(task_id="register_model", task_display_name="Register")
         compile_ = Job(task_id="compile_model", task_display_name="Compile")
         stage = Job(task_id="stage_release", task_display_name="Load beside the live model")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from roundtrip.contracts.errors import BadRequest
-from roundtrip.contracts.names import checked_name, checked_partition, checked_partitions
+from roundtrip.contracts.names import MOST_CHARACTERS, checked_name, checked_partition, checked_partitions
 
 MOST_RANKS = 8
 """Training processes that one request may ask for: more would only share this machine's cores."""
@@ -29,8 +29,16 @@ def _ranks(text: str) -> None:
         raise BadRequest(f"ranks {text!r} is no whole number from 1 to {MOST_RANKS}: correct it in the form.")
 
 
+def _free_text(text: str) -> None:
+    """Anything but an option: it is one word of the command line, and no shell reads it."""
+    if text.startswith("-") or len(text) > MOST_CHARACTERS:
+        raise BadRequest(f"text {text!r} begins with a dash, or has more than {MOST_CHARACTERS} characters: correct it in the form.")
+
+
 _CHECKS: Mapping[str, Callable[[str], object]] = {
     "feed": lambda text: checked_name(text, what="feed"),
+    "override-by": _free_text,
+    "override-reason": _free_text,
     "partition": checked_partition,
     "partitions": _partitions,
     "ranks": _ranks,

@@ -19,7 +19,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from operators.arguments import MOST_RANKS
 from operators.deadlines import warn_of_missed_deadline
 from operators.landing_trigger import LandingMarkerTrigger
-from roundtrip.contracts.names import MONTH
+from roundtrip.contracts.names import MONTH, MOST_CHARACTERS
 from roundtrip.contracts.use_cases import Feed, UseCase
 
 RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=5), "retry_exponential_backoff": 2.0, "max_retry_delay": timedelta(minutes=5)}
@@ -34,6 +34,7 @@ THE_PARTITION = "{{ dag_run.partition_key or params.partition or '' }}"
 
 _RANGE = rf"{MONTH}(\.\.{MONTH})?"
 _LIST = rf"{_RANGE}(,{_RANGE})*"
+_FREE_TEXT = r"^[^\s-][^\r\n]*$"
 _NO_NEWLINE = r"(?![\s\S])"
 """`$` alone also matches before a newline at the end."""
 
@@ -109,7 +110,22 @@ def training_params(use_case: UseCase) -> dict[str, Param]:
             description_md="Training processes that torchrun starts. More than this machine has cores slows all of them down.",
         ),
         "reason": Param(
-            None, type=["null", "string"], maxLength=200, title="Reason", section="For the record",
+            None, type=["null", "string"], maxLength=MOST_CHARACTERS, title="Reason", section="For the record",
             description_md="Why this run was started by hand; kept with the run's configuration.",
         ),
+    }  # fmt: skip
+
+
+def override_params() -> dict[str, Param]:
+    """The form's fields with which a person lets a candidate on that the gate refuses."""
+    described = {
+        "override_by": ("Overridden by", "Your name: with it and a reason, a candidate that the gate refuses is released nevertheless."),
+        "override_reason": ("Reason of the override", "Why. Both are kept in the receipt, in MLflow and in the model card."),
+    }
+    return {
+        name: Param(
+            None, type=["null", "string"], pattern=f"{_FREE_TEXT}{_NO_NEWLINE}", maxLength=MOST_CHARACTERS, title=title,
+            section="Override the gate", description_md=text,
+        )
+        for name, (title, text) in described.items()
     }  # fmt: skip

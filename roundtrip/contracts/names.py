@@ -10,6 +10,9 @@ from roundtrip.contracts.errors import BadName, BadPartition
 MONTH = "(19|20)[0-9][0-9]-(0[1-9]|1[0-2])"
 """Pattern of a partition, in the part of the regular expression language that Python, JSON Schema and browsers share."""
 
+MOST_CHARACTERS = 200
+"""Of a free text that is kept with what somebody did: a name, a reason."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PARTITION = re.compile(MONTH)
 _UNSAFE_IN_FOLDER = re.compile(r"[^A-Za-z0-9_.=-]|^\.+")

@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from roundtrip.contracts.errors import BadOverride
+from roundtrip.contracts.names import MOST_CHARACTERS
 from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import Gate
 from roundtrip.evaluation.quality import Evaluation
-
-OVERRIDE_LENGTH = 200
-"""Characters at most of the name and of the reason: both stand in a tag and in the description of the version."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,8 @@ class Rule:
     value: float
     limit: float
     passed: bool
+    slice: str = ""
+    """The name of the slice that it is about; empty for all held-out rows."""
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.value:.4g} (limit {self.limit:.4g})"
@@ -46,8 +46,8 @@ class Override:
             lacks, has, given = ("reason", "by", by) if by else ("by", "reason", reason)
             raise BadOverride(f"--override-{has} is {given!r} and --override-{lacks} is empty: give both, or neither.")
         for name, text in (("by", by), ("reason", reason)):
-            if len(text) > OVERRIDE_LENGTH:
-                raise BadOverride(f"--override-{name} has {len(text)} characters (limit {OVERRIDE_LENGTH}): shorten it.")
+            if len(text) > MOST_CHARACTERS:
+                raise BadOverride(f"--override-{name} has {len(text)} characters (limit {MOST_CHARACTERS}): shorten it.")
         return cls(by=by, reason=reason) if by else None
 
 
@@ -129,11 +129,11 @@ def _rules_of_slices(found: Evaluation, gate: Gate) -> Iterator[Rule]:
     for entry in found.slices:
         if entry.figures is not None and entry.figures.excess is not None:
             rule = (
-                f"MAE above that of champion {found.champion_version} on slice {entry.input} = {entry.value} ({entry.rows:,} rows; "
+                f"MAE above that of champion {found.champion_version} on slice {entry.name} ({entry.rows:,} rows; "
                 "low end of its 95 % interval), as a fraction, at most"
             )
-            yield _at_most(rule, entry.figures.excess.low, gate.slice_margin)
+            yield _at_most(rule, entry.figures.excess.low, gate.slice_margin, entry.name)
 
 
-def _at_most(rule: str, value: float, limit: float) -> Rule:
-    return Rule(rule, value, limit, value <= limit)
+def _at_most(rule: str, value: float, limit: float, name_of_slice: str = "") -> Rule:
+    return Rule(rule, value, limit, value <= limit, name_of_slice)

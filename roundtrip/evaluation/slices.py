@@ -74,6 +74,11 @@ class SliceFound:
     """On which its rows lie."""
     figures: SliceFigures | None
 
+    @property
+    def name(self) -> str:
+        """As `origin = EWR`."""
+        return f"{self.input} = {self.value}"
+
     @classmethod
     def from_figures(cls, entry: Mapping[str, Figure]) -> SliceFound:
         """The slice that a receipt holds."""

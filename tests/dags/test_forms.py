@@ -59,6 +59,20 @@ def test_ranks_out_of_their_limits_are_refused(dags: dict[str, DAG], ranks: obje
     assert not refuses(dags["flight_eta.train_and_release"], ranks=8)
 
 
+@pytest.mark.parametrize("value", ["", " ", "--run-dir=/tmp", "-x", "two\nlines", "x" * 201])
+def test_an_override_that_is_no_line_of_text_is_refused(dags: dict[str, DAG], value: str) -> None:
+    assert refuses(dags["flight_eta.train_and_release"], override_by=value)
+    assert refuses(dags["flight_eta.train_and_release"], override_reason=value)
+
+
+def test_an_override_reaches_the_gate_and_there_is_none_by_default(dags: dict[str, DAG]) -> None:
+    dag, given = dags["flight_eta.train_and_release"], {"override_by": "Ada", "override_reason": "the champion's data was wrong; see #12"}
+    assert not refuses(dag, **given)
+    assert rendered(dag, "judge_candidate", "override-by", partition_key=None, **given) == "Ada"
+    assert rendered(dag, "judge_candidate", "override-reason", partition_key=None, **given) == given["override_reason"]
+    assert rendered(dag, "judge_candidate", "override-by", partition_key="2013-06") == ""
+
+
 def test_a_form_can_be_sent_as_it_opens(dags: dict[str, DAG]) -> None:
     """The UI asks for a text that is empty by default, and doesn't send the form without it, unless the type allows null."""
     for dag in dags.values():

@@ -24,7 +24,7 @@ def test_a_candidate_that_passes_leaves_its_rules_in_the_receipt(tmp_path: Path)
     assert receipt.figures["passed"] is True
     rules = receipt.figures["rules"]
     assert isinstance(rules, list)
-    assert rules[0] == {"rule": "held-out rows, at least", "value": 5000, "limit": 1000, "passed": True}
+    assert rules[0] == {"rule": "held-out rows, at least", "value": 5000, "limit": 1000, "passed": True, "slice": ""}
 
 
 def test_a_refused_candidate_ends_with_exit_code_10_and_its_rules(tmp_path: Path) -> None:

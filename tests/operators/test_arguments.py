@@ -1,3 +1,5 @@
+from argparse import ArgumentParser
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,25 @@ def test_partitions_may_be_a_list_or_all_up_to_a_month(text: str) -> None:
 def test_ranks_that_are_no_whole_number_in_the_limits_are_refused_with_the_limit(ranks: str) -> None:
     with pytest.raises(BadRequest, match="from 1 to 8"):
         command_line({"ranks": ranks})
+
+
+@pytest.mark.parametrize("name", ["override-by", "override-reason"])
+@pytest.mark.parametrize("text", ["--run-dir=/elsewhere", "-x", "x" * 201, "two\nlines"])
+def test_a_free_text_is_no_option_and_one_line(name: str, text: str) -> None:
+    with pytest.raises(BadRequest):
+        command_line({name: text})
+
+
+@given(st.text(min_size=1, max_size=250))
+def test_a_free_text_that_is_accepted_reaches_the_job_as_it_is(text: str) -> None:
+    try:
+        words = command_line({"override-by": "Ada", "override-reason": text})
+    except BadRequest:
+        return
+    parser = ArgumentParser()
+    parser.add_argument("--override-by")
+    parser.add_argument("--override-reason")
+    assert vars(parser.parse_args(words)) == {"override_by": "Ada", "override_reason": text}
 
 
 def test_a_job_of_several_tables_leaves_a_receipt_for_each() -> None:

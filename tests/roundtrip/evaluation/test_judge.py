@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from roundtrip.contracts.errors import BadOverride
+from roundtrip.contracts.names import MOST_CHARACTERS
 from roundtrip.contracts.use_cases import Gate
-from roundtrip.evaluation.judge import OVERRIDE_LENGTH, Judgement, Override, judge
+from roundtrip.evaluation.judge import Judgement, Override, judge
 from roundtrip.evaluation.quality import Evaluation
 from roundtrip.evaluation.skill import Excess, excess_with_interval
 from roundtrip.evaluation.slices import SliceFigures, SliceFound
@@ -107,7 +108,7 @@ def test_a_candidate_that_passes_needs_no_override_and_none_is_recorded() -> Non
     ("Ada", "", "--override-by is 'Ada' and --override-reason is empty: give both"),
     ("", "leak", "--override-reason is 'leak' and --override-by is empty: give both"),
     ("Ada", " \n", "--override-reason is empty"),
-    ("Ada", "x" * (OVERRIDE_LENGTH + 1), f"--override-reason has {OVERRIDE_LENGTH + 1} characters"),
+    ("Ada", "x" * (MOST_CHARACTERS + 1), f"--override-reason has {MOST_CHARACTERS + 1} characters"),
 ])  # fmt: skip
 def test_an_override_takes_a_name_and_a_reason(by: str, reason: str, message: str) -> None:
     with pytest.raises(BadOverride, match=message):
