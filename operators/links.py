@@ -35,5 +35,5 @@ class ReceiptLink(BaseOperatorLink):
         return browser_address(links[self.title]) if self.title in links else ""
 
 
-TITLES = ("Receipt", "Checks", "MLflow run", "Model version", "Evidently report", "Gateway")
+TITLES = ("Receipt", "Checks", "MLflow run", "Model version", "Model card", "Evidently report", "Gateway")
 RECEIPT_LINKS = tuple(ReceiptLink(title=title) for title in TITLES)

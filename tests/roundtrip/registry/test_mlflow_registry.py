@@ -14,6 +14,7 @@ from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.contracts.use_cases import UseCase
+from roundtrip.evaluation.judge import Override, judge
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_registry import CANDIDATE, CHAMPION, pinned_versions, register, set_alias
 from roundtrip.registry.mlflow_run import MlflowRun, client
@@ -22,9 +23,10 @@ from roundtrip.training.loop import Epoch
 from roundtrip.training.network import Network, NetworkShape
 from roundtrip.training.rows import training_data
 from roundtrip.training.training_record import CONTRACT_FILE, TrainingRecord, publish_model
-from tests.roundtrip.evaluation.evaluations import EVALUATION
+from tests.roundtrip.evaluation.evaluations import EVALUATION, GOOD
 from tests.roundtrip.training.tiny import TINY, tiny_rows
 
+PASSED = judge(EVALUATION, TINY.gate)
 TABLES = [TableVersion("features", "s3://bucket/lakehouse/tiny/features", 3, 2000)]
 
 
@@ -74,7 +76,7 @@ def trained(use_case: UseCase, folder: RunFolder, fingerprint: str) -> Network:
 def test_registering_a_training_twice_makes_one_version_that_says_what_it_is(use_case: UseCase, tmp_path: Path) -> None:
     folder = RunFolder(f"file://{tmp_path}")
     network = trained(use_case, folder, fingerprint="a" * 64)
-    first, second = (register(use_case, folder, EVALUATION) for _ in range(2))
+    first, second = (register(use_case, folder, EVALUATION, PASSED) for _ in range(2))
     assert (first.version, second) == ("1", first)
     found = client().get_model_version_by_alias(use_case.name, CANDIDATE)
     assert (found.version, found.run_id) == ("1", first.mlflow_run_id)
@@ -96,6 +98,31 @@ def _check_that_it_loads(use_case: UseCase, network: Network) -> None:
     np.testing.assert_allclose(answers.to_numpy(), expected, atol=1e-4)
 
 
+def test_a_version_has_its_model_card_among_its_files_and_in_the_run_folder(use_case: UseCase, tmp_path: Path) -> None:
+    folder = RunFolder(f"file://{tmp_path / 'run'}")
+    trained(use_case, folder, fingerprint="c" * 64)
+    registered = register(use_case, folder, EVALUATION, PASSED)
+    found = client().get_model_version(use_case.name, registered.version)
+    assert found.tags["gate"] == "passed"
+    assert f"/models/{found.model_id}/artifacts" in str(found.description)
+    files = Path(mlflow.artifacts.download_artifacts(f"models:/{use_case.name}/{registered.version}", dst_path=str(tmp_path / "files")))
+    assert (files / "MODEL_CARD.md").read_text().startswith("# Tiny, trained on 2013-01\n")
+    assert (files / "model_card.html").read_bytes() == storage.read_bytes(registered.card_uri)
+
+
+def test_an_override_is_in_the_version_s_tags_description_and_card(use_case: UseCase, tmp_path: Path) -> None:
+    folder = RunFolder(f"file://{tmp_path / 'run'}")
+    trained(use_case, folder, fingerprint="d" * 64)
+    refused = judge(replace(EVALUATION, candidate=replace(GOOD, skill_low=0.01)), use_case.gate)
+    registered = register(use_case, folder, EVALUATION, refused.overridden(Override(by="Ada", reason="needed for the fair")))
+    found = client().get_model_version(use_case.name, registered.version)
+    expected = {"gate": "overridden", "override.by": "Ada", "override.reason": "needed for the fair", "override.rules": refused.reason}
+    assert found.tags.items() >= expected.items()
+    assert str(found.description).startswith("**Override.** The gate refused this candidate (skill against the baseline")
+    assert "Ada let it on: needed for the fair" in str(found.description)
+    assert b"Ada let it on. Reason: needed for the fair" in storage.read_bytes(registered.card_uri)
+
+
 def test_a_resumed_training_goes_on_in_its_run_and_another_one_gets_another(use_case: UseCase) -> None:
     first, resumed, other = (open_run(use_case, letter * 64) for letter in "aab")
     assert resumed.run_id == first.run_id
@@ -113,7 +140,7 @@ def test_an_alias_names_one_version_at_a_time(use_case: UseCase, tmp_path: Path)
     for number, letter in enumerate("ab", start=1):
         folder = RunFolder(f"file://{tmp_path}/{letter}")
         trained(use_case, folder, fingerprint=letter * 64)
-        assert register(use_case, folder, EVALUATION).version == str(number)
+        assert register(use_case, folder, EVALUATION, PASSED).version == str(number)
         set_alias(use_case.name, CHAMPION, str(number))
     assert client().get_model_version_by_alias(use_case.name, CHAMPION).version == "2"
     assert list(client().get_model_version(use_case.name, "1").aliases) == []
