@@ -64,7 +64,9 @@ def _override(judgement: Judgement) -> Iterator[Section]:
 
 def _what_it_predicts(use_case: UseCase) -> Section:
     outputs = tuple((output.name, output.unit, f"{output.quantile:g}") for output in use_case.outputs)
-    return Section("What it predicts", (use_case.description.strip(), Table(("Output", "Unit", "Quantile"), outputs)))
+    return Section(
+        "What it predicts", (use_case.description.strip(), f"Owner: {use_case.owner}.", Table(("Output", "Unit", "Quantile"), outputs))
+    )
 
 
 def _how_good_it_is(use_case: UseCase, found: Evaluation) -> Section:
@@ -74,7 +76,7 @@ def _how_good_it_is(use_case: UseCase, found: Evaluation) -> Section:
     rows.append(("baseline", f"{found.baseline_mae:.2f}", "0", "–"))
     headings = ("Model", f"MAE ({use_case.outputs[0].unit})", "Skill (95 %)", "Coverage")
     text = (
-        f"On the {found.held_out_rows:,} rows of the last {use_case.gate.held_out_days} days, which no model trained on; all on the same. "
+        f"All on the same {found.held_out_rows:,} rows, the last {use_case.gate.held_out_days} days, of which this model learned nothing. "
         f"Skill is 1 − MAE / MAE of the baseline ({use_case.baseline.meaning}). Intervals resample whole days."
     )
     against = (
