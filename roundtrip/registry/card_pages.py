@@ -17,9 +17,9 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem
 h1 { font-size: 1.5rem; margin-bottom: .25rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } p, ul { max-width: 52rem }
 a { color: var(--link) }
 .scrolls { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { text-align: left; vertical-align: top; padding: .35rem 1.25rem .35rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; min-width: 3.5rem }
+th, td { text-align: left; vertical-align: top; padding: .35rem 1.25rem .35rem 0; border-bottom: 1px solid var(--line) }
 th, .facts td:first-child { color: var(--dim); font-weight: 500; white-space: nowrap }
+.figures td:not(:first-child, :last-child), .passed, .refused { white-space: nowrap } .facts td:last-child { overflow-wrap: anywhere }
 .passed { color: var(--good) } .refused { color: var(--bad); font-weight: 600 } .dim { color: var(--dim) }
 #override { border-left: 4px solid var(--bad); padding-left: 1rem } #override h2 { color: var(--bad) }
 """
