@@ -1,5 +1,6 @@
 """Against the stack's MLflow server."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -104,7 +105,9 @@ def test_a_version_has_its_model_card_among_its_files_and_in_the_run_folder(use_
     registered = register(use_case, folder, EVALUATION, PASSED)
     found = client().get_model_version(use_case.name, registered.version)
     assert found.tags["gate"] == "passed"
-    assert f"/models/{found.model_id}/artifacts" in str(found.description)
+    linked = re.search(r"/experiments/(\d+)/models/([\w-]+)/artifacts\)", str(found.description))
+    assert linked is not None
+    assert client().get_logged_model(linked[2]).experiment_id == linked[1]
     files = Path(mlflow.artifacts.download_artifacts(f"models:/{use_case.name}/{registered.version}", dst_path=str(tmp_path / "files")))
     assert (files / "MODEL_CARD.md").read_text().startswith("# Tiny, trained on 2013-01\n")
     assert (files / "model_card.html").read_bytes() == storage.read_bytes(registered.card_uri)
