@@ -132,8 +132,8 @@ class Gate:
     minimum_slice_days: int = 7
     """Days over which a slice's rows must lie to be judged: the interval resamples days, and of fewer it comes out too narrow."""
     coverage_tolerance: float = 0.15
-    """How far the share of outcomes inside the predicted interval may be from the nominal one (0.8). Wide: the interval of a model that
-    learned from winter covers 0.72 of April's flights, and its median is still the better one."""
+    """How far the share of outcomes inside the predicted interval may be from the nominal one (0.8). Wide: flight_eta's candidates cover
+    0.75 to 0.81 of their held-out rows, and one that learned from winter 0.72 of April's, where its median still beats the baseline."""
 
     def __post_init__(self) -> None:
         if self.minimum_skill < 0:

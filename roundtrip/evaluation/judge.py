@@ -16,6 +16,11 @@ from roundtrip.contracts.use_cases import Gate
 from roundtrip.evaluation.quality import Evaluation
 
 
+def as_text(number: float) -> str:
+    """A value or limit of a rule: 12,683 or 0.07419."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule of the gate, checked."""
@@ -28,7 +33,7 @@ class Rule:
     """The name of the slice that it is about; empty for all held-out rows."""
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.value:.4g} (limit {self.limit:.4g})"
+        return f"{self.rule}: {as_text(self.value)} (limit {as_text(self.limit)})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from roundtrip.contracts.receipts import RunFolder, code_commit
 from roundtrip.contracts.use_cases import Input, UseCase
-from roundtrip.evaluation.judge import Judgement, Rule
+from roundtrip.evaluation.judge import Judgement, Rule, as_text
 from roundtrip.evaluation.quality import Evaluation, Quality
 from roundtrip.evaluation.skill import Excess
 from roundtrip.evaluation.slices import SliceFound
@@ -124,7 +124,7 @@ def _gate(judgement: Judgement) -> Section:
     """Every rule about all rows, those about slices that refuse, and how many slices pass."""
     shown = [rule for rule in judgement.rules if not rule.slice or not rule.passed]
     passing = len(judgement.rules) - len(shown)
-    rows = [(rule.rule, f"{rule.value:.4g}", f"{rule.limit:.4g}", _result(rule)) for rule in shown]
+    rows = [(rule.rule, as_text(rule.value), as_text(rule.limit), _result(rule)) for rule in shown]
     if passing:
         rows.append(("the same on each other slice that is judged", "see Slices", "", f"{passing} {PASSED}"))
     return Section("Gate", (Table(("Rule", "Found", "Limit", "Result"), tuple(rows)),))
@@ -135,7 +135,7 @@ def _data(use_case: UseCase, origin: Origin) -> Section:
     facts = {
         "Months": ", ".join(snapshot.partitions),
         "Rows with an outcome": f"{snapshot.rows:,}, of which {record.train_rows:,} trained on",
-        "Held out from": f"{snapshot.held_out_from} (UTC)",
+        "Held out from": snapshot.held_out_from,
         **{f"Table {table.table}": f"version {table.version} of {table.uri}" for table in snapshot.tables(use_case)},
         "SHA-256 of the rows": snapshot.content_sha256 or "not recorded",
         "Code": f"commit {code_commit()}" + (" (+: with uncommitted changes)" if code_commit().endswith("+") else ""),

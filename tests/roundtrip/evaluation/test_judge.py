@@ -7,7 +7,7 @@ import pytest
 from roundtrip.contracts.errors import BadOverride
 from roundtrip.contracts.names import MOST_CHARACTERS
 from roundtrip.contracts.use_cases import Gate
-from roundtrip.evaluation.judge import Judgement, Override, judge
+from roundtrip.evaluation.judge import Judgement, Override, Rule, judge
 from roundtrip.evaluation.quality import Evaluation
 from roundtrip.evaluation.skill import Excess, excess_with_interval
 from roundtrip.evaluation.slices import SliceFigures, SliceFound
@@ -57,7 +57,12 @@ def test_each_rule_refuses_and_says_its_value_and_limit(evaluation: Evaluation, 
     refusing = [rule for rule in judgement.rules if not rule.passed]
     assert len(refusing) == 1
     assert refused_for in refusing[0].rule
-    assert f"{refusing[0].value:.4g} (limit {refusing[0].limit:.4g})" in judgement.reason
+    assert judgement.reason == str(refusing[0])
+
+
+def test_a_rule_shows_its_value_and_limit_as_a_reader_writes_them() -> None:
+    assert str(Rule("rows, at least", 12683, 1000, passed=True)) == "rows, at least: 12,683 (limit 1,000)"
+    assert str(Rule("skill, at least", 0.0494231, 0.05, passed=False)) == "skill, at least: 0.04942 (limit 0.05)"
 
 
 @pytest.mark.parametrize("evaluation", [

@@ -65,7 +65,7 @@ def card(evaluation: Evaluation = EVALUATION, *, override: Override | None = Non
     "| baseline | 12.50 | 0 | – |",
     "No version was live yet",
     "meant to hold 80% of the outcomes; on the held-out rows it holds 80.0% (+0.0 points). The gate allows 15 points",
-    "| held-out rows, at least | 5000 | 1000 | passed |",
+    "| held-out rows, at least | 5,000 | 1,000 | passed |",
     "| Months | 2013-01, 2013-02 |",
     "| Rows with an outcome | 2,000, of which 1,500 trained on |",
     "| Table features | version 3 of ",
