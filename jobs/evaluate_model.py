@@ -1,4 +1,4 @@
-"""Measure the candidate, the champion and the baseline on the held-out rows of the run's snapshot."""
+"""Measure the candidate, the champion, the baseline and a yardstick of boosted trees on the held-out rows of the run's snapshot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with receipt_for(request) as receipt:
         folder = RunFolder(request.run_dir)
         record = read_record(folder)
-        evaluation = evaluate_candidate(use_case_named(request.use_case), folder)
+        use_case = use_case_named(request.use_case)
+        evaluation = evaluate_candidate(use_case, folder)
+        print("\n".join(evaluation.lines(use_case.outputs[0].unit)), flush=True)
         log_metrics(record.mlflow_run_id, evaluation.metrics())
         receipt.inputs += record.tables
         receipt.figures |= evaluation.figures()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundtrip.evaluation.quality import MISSING, Evaluation, HeldOut, quality, slice_errors
+from roundtrip.evaluation.quality import MISSING, Evaluation, HeldOut, YardstickQuality, quality, slice_errors
 
 ROWS, DAYS = 4000, 20
 
@@ -75,8 +75,18 @@ def test_an_evaluation_reads_back_from_its_receipt(with_champion: bool) -> None:
         champion=found if with_champion else None,
         champion_version="3" if with_champion else None,
         slices={"origin": {"EWR": {"rows": 4, "mae": 1.0, "baseline_mae": 2.0}}},
+        yardstick=YardstickQuality(mae=7.0, skill=0.125, skill_low=0.1, skill_high=0.15, seconds=3.5),
     )
     figures = json.loads(json.dumps(evaluation.figures(), allow_nan=False))
     assert figures["baseline"] == {"mae": 8.0}
     assert Evaluation.from_figures(figures) == evaluation
     assert ("champion_mae" in evaluation.metrics()) is with_champion
+
+
+def test_a_receipt_from_before_the_yardstick_reads_back_without_one() -> None:
+    found = quality(predictions(held_out(), error=5.0), held_out())
+    evaluation = Evaluation(held_out_rows=ROWS, baseline_mae=8.0, candidate=found, champion=None, champion_version=None, slices={})
+    figures = evaluation.figures()
+    del figures["yardstick"]
+    assert Evaluation.from_figures(figures) == evaluation
+    assert not [name for name in evaluation.metrics() if name.startswith("yardstick")]
