@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import pyarrow as pa
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.evaluation.evaluate import Champion, ask, evaluate
+from roundtrip.evaluation import pictures
+from roundtrip.evaluation.evaluate import Answers, Champion, ask, evaluate
 from roundtrip.evaluation.quality import Evaluation
 from roundtrip.evaluation.yardstick import trees_answer
 from roundtrip.lakehouse.snapshot import Snapshot, load_rows
@@ -23,7 +27,16 @@ from roundtrip.training.rows import rows_of
 from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER
 
 
-def evaluate_candidate(use_case: UseCase, folder: RunFolder) -> Evaluation:
+@dataclass(frozen=True)
+class Evaluated:
+    """The figures, and what they look like."""
+
+    evaluation: Evaluation
+    pictures: dict[str, bytes]
+    """File name → PNG."""
+
+
+def evaluate_candidate(use_case: UseCase, folder: RunFolder) -> Evaluated:
     """All on the held-out span of the snapshot. Reads the release document, the store and the tables; grows the yardstick's trees."""
     network, contract = load_model(folder)
     rows = load_rows(use_case, Snapshot.load(folder.uri))
@@ -36,7 +49,19 @@ def evaluate_candidate(use_case: UseCase, folder: RunFolder) -> Evaluation:
         champion=live_champion(use_case),
         yardstick=trees_answer(contract, learned, held_out),
     )
-    return evaluate(use_case, rows.held_out, answers)
+    return Evaluated(evaluate(use_case, rows.held_out, answers), drawn(use_case, rows.held_out, answers))
+
+
+def drawn(use_case: UseCase, held_out: pa.Table, answers: Answers) -> dict[str, bytes]:
+    """The pictures of what was answered about the rows of `held_out`: file name → PNG."""
+    labels, medians, unit = answers.rows.labels, answers.medians(), use_case.outputs[0].unit
+    quantiles = [output.quantile for output in use_case.outputs]
+    slices = {name: held_out[name].to_pylist() for name in use_case.slices}
+    return {
+        "residuals.png": pictures.residuals(medians["candidate"], labels, unit=unit),
+        "calibration.png": pictures.calibration(answers.candidate, labels, quantiles=quantiles, unit=unit),
+        "error_by_slice.png": pictures.error_by_slice(slices, medians, labels, unit=unit),
+    }
 
 
 def load_model(folder: RunFolder) -> tuple[Network, ModelContract]:

@@ -7,9 +7,11 @@ DeepSpeed's autotuner imports mlflow on its own, so its client costs a rank noth
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mlflow import MlflowClient
@@ -19,12 +21,15 @@ from mlflow.exceptions import MlflowException
 from roundtrip.contracts.receipts import TableVersion, code_commit
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
+from roundtrip.evaluation.pictures import learning_curve
 
 if TYPE_CHECKING:
     from roundtrip.training.loop import Epoch
 
 FINGERPRINT_TAG = "roundtrip.fingerprint"
 RUN_FOLDER_TAG = "roundtrip.run_folder"
+PICTURES = "pictures"
+"""Folder of a run's artefacts."""
 
 
 class MlflowRun:
@@ -62,6 +67,11 @@ class MlflowRun:
         names = ("loss", "held_out_mae", "learning_rate", "samples_per_second")
         log_metrics(self.run_id, {name: getattr(epoch, name) for name in names}, step=epoch.number)
 
+    def draw_learning_curve(self, *, unit: str) -> None:
+        """Log it from the epochs that the run holds, those of earlier attempts too. `unit`: of the label."""
+        losses, maes = (_history(self.run_id, name) for name in ("loss", "held_out_mae"))
+        log_pictures(self.run_id, {"learning_curve.png": learning_curve(losses, maes, unit=unit)})
+
     def __enter__(self) -> Self:
         return self
 
@@ -85,6 +95,21 @@ def log_metrics(run_id: str, metrics: Mapping[str, float], *, step: int = 0, mod
     now = int(time.time() * 1000)
     entries = [Metric(name, value, now, step, model_id=model_id, run_id=run_id) for name, value in metrics.items()]
     client().log_batch(run_id, metrics=entries)
+
+
+def log_pictures(run_id: str, pictures: Mapping[str, bytes]) -> None:
+    """File name → content, as artefacts of the run below `pictures`. One of the same name is replaced."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in pictures.items():
+            (Path(scratch) / name).write_bytes(content)
+        client().log_artifacts(run_id, scratch, PICTURES)
+
+
+def _history(run_id: str, metric: str) -> list[float]:
+    """The metric's value at each step, in order; of a step that was logged again, the newest."""
+    logged = sorted(client().get_metric_history(run_id, metric), key=lambda entry: entry.timestamp)
+    by_step = {entry.step: entry.value for entry in logged}
+    return [by_step[step] for step in sorted(by_step)]
 
 
 def _experiment(name: str) -> str:

@@ -33,6 +33,7 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     with MlflowRun.open(use_case, run_folder=folder.uri, fingerprint=fingerprint, tables=tables, ranks=world_size()) as run:
         connect_ranks()
         network, last = _train(use_case, _shared(data), checkpoints, run)
+        run.draw_learning_curve(unit=use_case.outputs[0].unit)
         record = TrainingRecord(
             fingerprint=fingerprint,
             epochs=last.number,
