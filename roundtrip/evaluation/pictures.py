@@ -34,6 +34,8 @@ FAINTEST = 0.2
 
 def learning_curve(losses: Sequence[float], maes: Sequence[float], *, unit: str) -> bytes:
     """Training loss and held-out MAE (in `unit`), each [epochs], side by side."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, (left, right) = _figure("Learning curve", width=9, height=3.6, panels=2)
     epochs = range(1, len(losses) + 1)
     for axes, values, colour, label in (
@@ -43,7 +45,7 @@ def learning_curve(losses: Sequence[float], maes: Sequence[float], *, unit: str)
         axes.plot(epochs, values, color=colour, marker="o", markersize=4)
         axes.annotate(f"{values[-1]:.3f}", (epochs[-1], values[-1]), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
         axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(y=0.15)
     return _png(figure)
 
@@ -57,7 +59,7 @@ def residuals(medians: Array, labels: Array, *, unit: str) -> bytes:
         medians, misses, gridsize=60, extent=(*window[0], *window[1]), bins="log", mincnt=1, cmap="Blues", vmin=FAINTEST, linewidths=0
     )
     bar = figure.colorbar(shades, ax=axes, label="rows", format="{x:,.0f}")
-    bar.ax.set_ylim(1, max(2.0, float(np.max(shades.get_array()))))
+    bar.ax.set_ylim(1, max(2.0, float(np.asarray(shades.get_array()).max())))
     bar.outline.set_visible(False)  # type: ignore[operator]
     groups = _equal_groups(medians, BINS)
     places = [float(medians[group].mean()) for group in groups]
