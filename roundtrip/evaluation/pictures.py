@@ -114,7 +114,7 @@ def error_by_slice(slices: Mapping[str, Sequence[str | None]], medians: Mapping[
             axes.plot(values, places, linestyle="", marker=marker, markersize=7 if marker != "|" else 12, color=colour, label=who)
         axes.set_yticks(places, [f"{value}  ({count:,})" for value, count in rows.items()])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_title(f"{name} (rows)" + (f", {hidden} smaller ones left out" if hidden else ""), loc="left", fontsize=9, color=INK)
+        axes.set_title(f"{name} (rows)" + (f", {hidden} smaller left out" if hidden else ""), loc="left", fontsize=9, color=INK)
     panels[-1].set_xlabel(f"mean absolute error ({unit})")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(medians), frameon=False)
     return _png(figure)
