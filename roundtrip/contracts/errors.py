@@ -106,6 +106,14 @@ class UnknownPrediction(BadRequest):
     """The prediction log holds no prediction of that id."""
 
 
+class UnknownTraining(BadRequest):
+    """MLflow holds no run of that id, or one that does not say what it started from or which weights came out."""
+
+
+class NotReproducible(BadRequest):
+    """Code, environment or declaration are not those of the training that is to be reproduced."""
+
+
 class TrainingDiverged(BadRequest):
     """The loss became infinite or no number: the same snapshot and recipe would end the same way."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from roundtrip.contracts.receipts import Figure
 from roundtrip.evaluation.skill import Excess, skill_with_interval
 from roundtrip.evaluation.slices import SliceFound
+
+if TYPE_CHECKING:
+    from roundtrip.evaluation.yardstick import TreesAnswer
 
 Array = NDArray[np.float64]
 
@@ -47,6 +50,20 @@ class Quality:
 
 
 @dataclass(frozen=True, kw_only=True)
+class YardstickQuality:
+    """The figures of the boosted trees on the held-out rows."""
+
+    mae: float
+    skill: float
+    """1 − MAE / MAE of the baseline."""
+    skill_low: float
+    skill_high: float
+    """95 % bootstrap interval of the skill, errors of trees and baseline paired."""
+    seconds: float
+    """What the yardstick cost: growing the trees and asking them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What `evaluate_model` found: everything on identical rows."""
 
@@ -60,6 +77,8 @@ class Evaluation:
     nominal_coverage: float
     """Share of labels that the interval is meant to hold."""
     slices: tuple[SliceFound, ...]
+    yardstick: YardstickQuality | None = None
+    """None in an evaluation from before it was measured."""
 
     def figures(self) -> dict[str, Figure]:
         """For the receipt."""
@@ -69,10 +88,20 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """The single figures, named as MLflow shows them."""
         metrics = {"held_out_rows": float(self.held_out_rows), "baseline_mae": self.baseline_mae, **_prefixed("candidate", self.candidate)}
-        if self.champion is None or self.excess is None:
+        others = {"champion": self.champion, "yardstick": self.yardstick}
+        metrics |= {name: value for who, found in others.items() if found for name, value in _prefixed(who, found).items()}
+        if self.excess is None:
             return metrics
-        excess = {"excess": self.excess.value, "excess_low": self.excess.low, "excess_high": self.excess.high}
-        return metrics | _prefixed("champion", self.champion) | excess
+        return metrics | {"excess": self.excess.value, "excess_low": self.excess.low, "excess_high": self.excess.high}
+
+    def lines(self, unit: str) -> list[str]:
+        """For the job's log: one for each that was measured, with its MAE in `unit`."""
+        measured = {"candidate": self.candidate, f"champion {self.champion_version}": self.champion, "yardstick (trees)": self.yardstick}
+        return [
+            f"{self.held_out_rows:,} held-out rows",
+            *(_line(name, found, unit) for name, found in measured.items() if found is not None),
+            f"{'baseline':18s} MAE {self.baseline_mae:.3f} {unit}",
+        ]
 
     @classmethod
     def from_figures(cls, figures: Mapping[str, Figure]) -> Evaluation:
@@ -87,11 +116,16 @@ class Evaluation:
             excess=Excess(**values["excess"]) if figures["excess"] else None,
             nominal_coverage=cast("float", figures["nominal_coverage"]),
             slices=tuple(SliceFound.from_figures(entry) for entry in cast("list[dict[str, Figure]]", figures["slices"])),
+            yardstick=YardstickQuality(**values["yardstick"]) if figures.get("yardstick") else None,
         )
 
 
-def _prefixed(name: str, quality: Quality) -> dict[str, float]:
+def _prefixed(name: str, quality: Quality | YardstickQuality) -> dict[str, float]:
     return {f"{name}_{figure}": value for figure, value in asdict(quality).items()}
+
+
+def _line(name: str, found: Quality | YardstickQuality, unit: str) -> str:
+    return f"{name:18s} MAE {found.mae:.3f} {unit}  skill {found.skill:.3f} ({found.skill_low:.3f} to {found.skill_high:.3f})"
 
 
 def quality(predictions: NDArray[np.float32], rows: HeldOut) -> Quality:
@@ -106,3 +140,11 @@ def quality(predictions: NDArray[np.float32], rows: HeldOut) -> Quality:
         skill_high=skill.high,
         coverage=float(np.mean((low <= rows.labels) & (rows.labels <= high))),
     )
+
+
+def yardstick_quality(answer: TreesAnswer, rows: HeldOut) -> YardstickQuality:
+    """The quality of the trees' medians [n]."""
+    errors = rows.errors(answer.median)
+    skill = skill_with_interval(errors, rows.errors(rows.baseline), rows.days)
+    mae, seconds = float(errors.mean()), answer.seconds
+    return YardstickQuality(mae=mae, skill=skill.value, skill_low=skill.low, skill_high=skill.high, seconds=seconds)

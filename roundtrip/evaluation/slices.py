@@ -94,7 +94,7 @@ class SliceFound:
 
 def slices_found(entry: Slice, unit: str, values: Sequence[Value], errors: Errors, gate: Gate) -> list[SliceFound]:
     """Every slice that the values [n] of the slicing input make; `unit` is that input's. In order of value or band, missing last."""
-    names, member = _members(entry, unit, values)
+    names, member = members(entry, unit, values)
     found = []
     for place, name in enumerate(names):
         own = errors.of(member == place)
@@ -114,8 +114,8 @@ def _figures(errors: Errors) -> SliceFigures:
     )
 
 
-def _members(entry: Slice, unit: str, values: Sequence[Value]) -> tuple[list[str], NDArray[np.int64]]:
-    """The slices' names, and for each row [n] the place of its slice among them."""
+def members(entry: Slice, unit: str, values: Sequence[Value]) -> tuple[list[str], NDArray[np.int64]]:
+    """Of the values [n] of the slicing input: the slices' names, and for each row [n] the place of its slice among them."""
     if entry.bands:
         numbers = np.asarray(values, dtype=np.float64)
         names = _band_names(entry.bands, unit)

@@ -1,4 +1,4 @@
-"""The MLflow run of a training: parameters, table versions, metrics per epoch, and what it was judged by.
+"""The MLflow run of a training: what it started from, metrics and the machine's load per epoch, pictures, and what it was judged by.
 
 It is found again by the training's fingerprint, so a training that is resumed goes on in the same run.
 DeepSpeed's autotuner imports mlflow on its own, so its client costs a rank nothing more.
@@ -7,24 +7,33 @@ DeepSpeed's autotuner imports mlflow on its own, so its client costs a rank noth
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
-from roundtrip.contracts.receipts import TableVersion, code_commit
+from roundtrip.contracts.errors import ServiceUnavailable, UnknownTraining
+from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
+from roundtrip.evaluation.pictures import learning_curve
+from roundtrip.training.machine import Load
+from roundtrip.training.origin import ORIGIN_FILE, Origin
 
 if TYPE_CHECKING:
     from roundtrip.training.loop import Epoch
 
 FINGERPRINT_TAG = "roundtrip.fingerprint"
 RUN_FOLDER_TAG = "roundtrip.run_folder"
+WEIGHTS_TAG, REPRODUCES_TAG = "roundtrip.weights_sha256", "roundtrip.reproduces"
+PICTURES = "pictures"
+"""Folder of a run's artefacts."""
 
 
 class MlflowRun:
@@ -33,10 +42,11 @@ class MlflowRun:
     def __init__(self, run: Run) -> None:
         self.run_id: str = run.info.run_id
         self.url = run_url(run)
+        self._load = Load()
 
     @classmethod
-    def open(cls, use_case: UseCase, *, run_folder: str, fingerprint: str, tables: list[TableVersion], ranks: int) -> MlflowRun:
-        """The run of this training: the one that an earlier attempt began, or a new one with its parameters and table versions."""
+    def open(cls, use_case: UseCase, origin: Origin, *, run_folder: str, fingerprint: str) -> MlflowRun:
+        """The run of this training: the one that an earlier attempt began, or a new one that says what it starts from."""
         experiment = _experiment(use_case.name)
         found = client().search_runs([experiment], filter_string=f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'", max_results=1)
         if found:
@@ -47,20 +57,30 @@ class MlflowRun:
             RUN_FOLDER_TAG: run_folder,
             "mlflow.source.name": "jobs.train_model",
             "mlflow.source.type": "JOB",
-            "mlflow.source.git.commit": code_commit(),
-            "mlflow.note.content": f"{use_case.title}: {use_case.description.strip()}\n\nRun folder: `{run_folder}`",
+            "mlflow.source.git.commit": origin.code_commit,
         }
         run = client().create_run(experiment, tags=tags, run_name=run_folder.rstrip("/").rsplit("/", 1)[-1])
-        parameters = asdict(use_case.recipe) | {"ranks": ranks, "snapshot_rows": max((table.rows for table in tables), default=0)}
-        client().log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
-        client().log_inputs(run.info.run_id, datasets=[_dataset(table) for table in tables])
+        run_id = run.info.run_id
+        client().set_tag(run_id, "mlflow.note.content", _description(use_case, run_folder, run_id))
+        client().log_batch(run_id, params=[Param(name, str(value)) for name, value in origin.parameters().items()])
+        client().log_inputs(run_id, datasets=[_dataset(table) for table in origin.snapshot.tables(use_case)])
+        client().log_text(run_id, origin.to_json(), ORIGIN_FILE)
         return cls(run)
 
     def record(self, epoch: Epoch) -> None:
-        """Print the epoch (Airflow streams it into the task's log) and log it."""
+        """Print the epoch (Airflow streams it into the task's log) and log it, with the machine's load since the last one."""
         print(epoch, flush=True)
-        names = ("loss", "held_out_mae", "learning_rate", "samples_per_second")
-        log_metrics(self.run_id, {name: getattr(epoch, name) for name in names}, step=epoch.number)
+        names = ("loss", "held_out_mae", "learning_rate", "samples_per_second", "useful_time_ratio")
+        log_metrics(self.run_id, {name: getattr(epoch, name) for name in names} | self._load.since_last(), step=epoch.number)
+
+    def finish_training(self, weights_sha256: str, *, unit: str) -> None:
+        """Say which weights came out, and draw the learning curve from all epochs of the run, those of earlier attempts too.
+
+        `unit`: of the label.
+        """
+        client().set_tag(self.run_id, WEIGHTS_TAG, weights_sha256)
+        losses, maes = (_history(self.run_id, name) for name in ("loss", "held_out_mae"))
+        log_pictures(self.run_id, {"learning_curve.png": learning_curve(losses, maes, unit=unit)})
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +88,40 @@ class MlflowRun:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Finished, or failed by an error. A killed training leaves its run open: the one that resumes it goes on there."""
         client().set_terminated(self.run_id, status="FAILED" if error else "FINISHED")
+
+
+@dataclass(frozen=True)
+class FinishedTraining:
+    """A training as its MLflow run tells it."""
+
+    run_id: str
+    origin: Origin
+    weights_sha256: str
+
+
+def finished_training_of(run_id: str) -> FinishedTraining:
+    """What the run of that id started from, and which weights came out. Raises UnknownTraining, ServiceUnavailable."""
+    try:
+        run = client().get_run(run_id)
+        kept = {entry.path for entry in client().list_artifacts(run_id)}
+        if ORIGIN_FILE not in kept or WEIGHTS_TAG not in run.data.tags:
+            raise UnknownTraining(
+                f"run {run_id} ({run.info.status}) has no {ORIGIN_FILE} or no tag {WEIGHTS_TAG}: only a training that is finished, by a "
+                "version of Roundtrip that keeps them, can be reproduced."
+            )
+        with tempfile.TemporaryDirectory() as scratch:
+            content = Path(client().download_artifacts(run_id, ORIGIN_FILE, scratch)).read_bytes()
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise UnknownTraining(f"MLflow at {settings().mlflow_url} holds no run {run_id!r}: take the id from the run's page.") from None
+        raise ServiceUnavailable(f"MLflow at {settings().mlflow_url}: {error}. See `roundtrip status`.") from error
+    return FinishedTraining(run_id, Origin.from_json(content), run.data.tags[WEIGHTS_TAG])
+
+
+def tag_reproduction(run_id: str, *, original: str, same: bool) -> None:
+    """Say on the page of the run `run_id` which run it trained again, and whether the same weights came out."""
+    client().set_tag(run_id, REPRODUCES_TAG, original)
+    client().set_tag(run_id, "roundtrip.same_weights", str(same).lower())
 
 
 def client() -> MlflowClient:
@@ -85,6 +139,30 @@ def log_metrics(run_id: str, metrics: Mapping[str, float], *, step: int = 0, mod
     now = int(time.time() * 1000)
     entries = [Metric(name, value, now, step, model_id=model_id, run_id=run_id) for name, value in metrics.items()]
     client().log_batch(run_id, metrics=entries)
+
+
+def log_pictures(run_id: str, pictures: Mapping[str, bytes]) -> None:
+    """File name → content, as artefacts of the run below `pictures`. One of the same name is replaced."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in pictures.items():
+            (Path(scratch) / name).write_bytes(content)
+        client().log_artifacts(run_id, scratch, PICTURES)
+
+
+def _history(run_id: str, metric: str) -> list[float]:
+    """The metric's value at each step, in order; of a step that was logged again, the newest."""
+    logged = sorted(client().get_metric_history(run_id, metric), key=lambda entry: entry.timestamp)
+    by_step = {entry.step: entry.value for entry in logged}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _description(use_case: UseCase, run_folder: str, run_id: str) -> str:
+    """Markdown for the run's page."""
+    return (
+        f"{use_case.title}: {use_case.description.strip()}\n\n"
+        f"Run folder: `{run_folder}`\n\n"
+        f"The same weights again, on any checkout of this commit: `roundtrip reproduce {run_id}`"
+    )
 
 
 def _experiment(name: str) -> str:

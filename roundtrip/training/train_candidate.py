@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.snapshot import Snapshot, load_rows
@@ -17,7 +17,8 @@ from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import Epoch, Journal, train
-from roundtrip.training.network import Network, NetworkShape
+from roundtrip.training.network import WEIGHTS_FILE, Network, NetworkShape
+from roundtrip.training.origin import Origin
 from roundtrip.training.ranks import world_size
 from roundtrip.training.rows import TrainingData, training_data
 from roundtrip.training.training_record import CONTRACT_FILE, TrainingRecord, checkpoint_folder, publish_model
@@ -28,11 +29,13 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     snapshot = Snapshot.load(folder.uri)
     rows = load_rows(use_case, snapshot)
     data = training_data(use_case, rows.train, rows.held_out)
-    tables = snapshot.tables(use_case)
     checkpoints = Checkpoints(checkpoint_folder(fingerprint))
-    with MlflowRun.open(use_case, run_folder=folder.uri, fingerprint=fingerprint, tables=tables, ranks=world_size()) as run:
+    origin = Origin.here(use_case, snapshot, ranks=world_size())
+    with MlflowRun.open(use_case, origin, run_folder=folder.uri, fingerprint=fingerprint) as run, tempfile.TemporaryDirectory() as scratch:
         connect_ranks(use_case.recipe)
         network, last = _train(use_case, _shared(data), checkpoints, run)
+        network.save(Path(scratch))
+        (Path(scratch) / CONTRACT_FILE).write_bytes(data.contract.to_json())
         record = TrainingRecord(
             fingerprint=fingerprint,
             epochs=last.number,
@@ -43,18 +46,13 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
             ranks=world_size(),
             mlflow_run_id=run.run_id,
             mlflow_run_url=run.url,
-            tables=tables,
+            tables=snapshot.tables(use_case),
+            weights_sha256=storage.sha256((Path(scratch) / WEIGHTS_FILE).as_uri()),
         )
-        _publish(network, data.contract, record, folder)
+        run.finish_training(record.weights_sha256, unit=use_case.outputs[0].unit)
+        publish_model(Path(scratch), record, folder)
     checkpoints.discard()
     return record
-
-
-def _publish(network: Network, contract: ModelContract, record: TrainingRecord, folder: RunFolder) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        network.save(Path(scratch))
-        (Path(scratch) / CONTRACT_FILE).write_bytes(contract.to_json())
-        publish_model(Path(scratch), record, folder)
 
 
 def follow_training(use_case: UseCase, *, fingerprint: str) -> None:

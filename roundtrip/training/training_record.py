@@ -34,6 +34,8 @@ class TrainingRecord:
     mlflow_run_id: str
     mlflow_run_url: str
     tables: list[TableVersion]
+    weights_sha256: str = ""
+    """Of weights.safetensors. Empty in a record from before this was kept."""
 
     @classmethod
     def from_json(cls, content: bytes) -> TrainingRecord:
@@ -45,7 +47,7 @@ class TrainingRecord:
 
     def figures(self) -> dict[str, Figure]:
         """For the receipt of `train_model`."""
-        names = ("epochs", "train_rows", "samples_per_second", "final_loss", "held_out_mae", "mlflow_run_id", "ranks")
+        names = ("epochs", "train_rows", "samples_per_second", "final_loss", "held_out_mae", "mlflow_run_id", "ranks", "weights_sha256")
         return {name: getattr(self, name) for name in names}
 
 
@@ -56,16 +58,19 @@ def fingerprint(use_case: UseCase, folder: RunFolder) -> str:
 
     Raises SnapshotUnusable when the run folder has no snapshot.
     """
-    declared = {
-        "run": folder.uri,
-        "snapshot": asdict(Snapshot.load(folder.uri)),
+    decisive = {"run": folder.uri, "snapshot": asdict(Snapshot.load(folder.uri)), **declaration(use_case)}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def declaration(use_case: UseCase) -> dict[str, object]:
+    """What of a use case's declaration decides on the weights."""
+    return {
         "inputs": [asdict(entry) for entry in use_case.inputs],
         "outputs": [asdict(entry) for entry in use_case.outputs],
         "label": use_case.label,
         "baseline": use_case.baseline.column,
         "recipe": asdict(use_case.recipe),
     }
-    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 
 def finished_training(folder: RunFolder, expected_fingerprint: str) -> TrainingRecord | None:

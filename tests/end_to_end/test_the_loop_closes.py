@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
+from mlflow.entities import Run
 from rich.console import Console
 
 from roundtrip.cli.demo.command import calendar_of, replay_months
@@ -16,6 +18,7 @@ from roundtrip.cli.demo.summary import Summary
 from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.lakehouse.tables import read_table
 from roundtrip.monitoring.decisions import read_decisions
+from roundtrip.registry.mlflow_run import PICTURES, client
 from tests.docs.test_commands import shell_lines
 from tests.end_to_end.small_year import SmallYear
 from use_cases.flight_eta.declaration import USE_CASE
@@ -86,6 +89,38 @@ def test_driven_again_the_loop_does_nothing_twice(summary: Summary) -> None:
     assert [run.run for run in again.runs] == [run.run for run in summary.runs]
     assert again.table_versions == summary.table_versions
     assert again.months == summary.months
+
+
+def first_run() -> Run:
+    """The MLflow run of the first training."""
+    experiment = client().get_experiment_by_name(USE_CASE.name)
+    assert experiment is not None
+    return client().search_runs([experiment.experiment_id], order_by=["attributes.start_time"], max_results=1)[0]
+
+
+def test_the_page_of_a_training_shows_the_yardstick_and_the_pictures(summary: Summary) -> None:
+    run = first_run()
+    assert run.data.metrics["candidate_mae"] == pytest.approx(summary.releases[0].mae)
+    assert 0 < run.data.metrics["yardstick_mae"] < run.data.metrics["baseline_mae"]
+    pictures = {entry.path.rpartition("/")[2] for entry in client().list_artifacts(run.info.run_id, PICTURES)}
+    assert pictures == {"learning_curve.png", "residuals.png", "calibration.png", "error_by_slice.png"}
+
+
+def test_a_training_done_again_gives_the_same_weights(summary: Summary) -> None:
+    assert summary.releases
+    command = [
+        sys.executable,
+        "-m",
+        "roundtrip.cli",
+        "reproduce",
+        first_run().info.run_id,
+        "--anyway",
+        "--json",
+    ]  # the checkout may be dirty
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    done = json.loads(finished.stdout)
+    assert done["same"] and done["sha256"] == done["original_sha256"] and done["run"] != done["original"]
 
 
 def test_the_readmes_request_is_answered(summary: Summary) -> None:

@@ -51,6 +51,8 @@ class Release:
     baseline_mae: float
     skill: float
     champion_mae: float | None
+    yardstick_mae: float | None
+    """Of boosted trees on the same rows."""
     engine: str
     generation: int
     seconds: float
@@ -133,7 +135,9 @@ def release_of(receipts: Sequence[Receipt], run: DagRun) -> Release | None:
     if "promote_release" not in found:
         return None
     snapshot, evaluated, promoted = (found[job].figures for job in ("snapshot_dataset", "evaluate_model", "promote_release"))
-    candidate, baseline, champion = (_mapping(evaluated.get(side)) for side in ("candidate", "baseline", "champion"))
+    candidate, baseline, champion, yardstick = (
+        _mapping(evaluated.get(side)) for side in ("candidate", "baseline", "champion", "yardstick")
+    )
     return Release(
         version=str(promoted["version"]),
         partition=run.partition_key or "",
@@ -143,6 +147,7 @@ def release_of(receipts: Sequence[Receipt], run: DagRun) -> Release | None:
         baseline_mae=_number(baseline["mae"]) or 0.0,
         skill=_number(candidate["skill"]) or 0.0,
         champion_mae=_number(champion.get("mae")),
+        yardstick_mae=_number(yardstick.get("mae")),
         engine=str(found["compile_model"].figures.get("engine", "")) if "compile_model" in found else "",
         generation=int(_number(promoted.get("generation")) or 0),
         seconds=round(run.seconds(run.end_date or run.run_after), 1),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roundtrip.evaluation.quality import Evaluation, HeldOut, quality
+from roundtrip.evaluation.quality import Evaluation, HeldOut, YardstickQuality, quality
 from roundtrip.evaluation.skill import Excess
 from roundtrip.evaluation.slices import SliceFigures, SliceFound
 
@@ -73,8 +73,27 @@ def test_an_evaluation_reads_back_from_its_receipt(with_champion: bool) -> None:
             SliceFound(input="origin", value="EWR", rows=400, days=14, figures=figures_of_slice),
             SliceFound(input="origin", value="JFK", rows=4, days=2, figures=None),
         ),
+        yardstick=YardstickQuality(mae=7.0, skill=0.125, skill_low=0.1, skill_high=0.15, seconds=3.5),
     )
     figures = json.loads(json.dumps(evaluation.figures(), allow_nan=False))
     assert figures["baseline"] == {"mae": 8.0}
     assert Evaluation.from_figures(figures) == evaluation
     assert ({"champion_mae", "excess_low"} <= set(evaluation.metrics())) is with_champion
+
+
+def test_a_receipt_from_before_the_yardstick_reads_back_without_one() -> None:
+    found = quality(predictions(held_out(), error=5.0), held_out())
+    evaluation = Evaluation(
+        held_out_rows=ROWS,
+        baseline_mae=8.0,
+        candidate=found,
+        champion=None,
+        champion_version=None,
+        excess=None,
+        nominal_coverage=0.8,
+        slices=(),
+    )
+    figures = evaluation.figures()
+    del figures["yardstick"]
+    assert Evaluation.from_figures(figures) == evaluation
+    assert not [name for name in evaluation.metrics() if name.startswith("yardstick")]

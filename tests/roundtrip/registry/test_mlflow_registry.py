@@ -22,10 +22,11 @@ from roundtrip.registry.mlflow_run import MlflowRun, client
 from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import Epoch
 from roundtrip.training.network import Network, NetworkShape
+from roundtrip.training.origin import Origin
 from roundtrip.training.rows import training_data
 from roundtrip.training.training_record import CONTRACT_FILE, TrainingRecord, publish_model
 from tests.roundtrip.evaluation.evaluations import EVALUATION, GOOD
-from tests.roundtrip.training.tiny import TINY, tiny_rows
+from tests.roundtrip.training.tiny import TINY, TINY_SNAPSHOT, tiny_rows
 
 PASSED = judge(EVALUATION, TINY.gate)
 TABLES = [TableVersion("features", "s3://bucket/lakehouse/tiny/features", 3, 2000)]
@@ -44,7 +45,8 @@ def use_case(stack: Stack) -> Iterator[UseCase]:
 
 
 def open_run(use_case: UseCase, fingerprint: str) -> MlflowRun:
-    return MlflowRun.open(use_case, run_folder="file:///runs/1", fingerprint=fingerprint, tables=TABLES, ranks=2)
+    origin = Origin.here(use_case, TINY_SNAPSHOT, ranks=2)
+    return MlflowRun.open(use_case, origin, run_folder="file:///runs/1", fingerprint=fingerprint)
 
 
 def trained(use_case: UseCase, folder: RunFolder, fingerprint: str) -> Network:
@@ -136,7 +138,7 @@ def test_a_resumed_training_goes_on_in_its_run_and_another_one_gets_another(use_
     assert run.info.status == "FAILED"
     assert run.data.params["ranks"] == "2"
     assert run.inputs is not None
-    assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["features"]
+    assert sorted(entry.dataset.name for entry in run.inputs.dataset_inputs) == ["features", "outcomes"]
 
 
 def test_an_alias_names_one_version_at_a_time(use_case: UseCase, tmp_path: Path) -> None:

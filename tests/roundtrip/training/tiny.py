@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from roundtrip.contracts.use_cases import Baseline, Input, Output, Recipe, Slice, UseCase
+from roundtrip.lakehouse.snapshot import Snapshot
 
 TINY = UseCase(
     name="tiny",
@@ -32,6 +33,19 @@ TINY = UseCase(
     slices=(Slice(input="colour"), Slice(input="wind", bands=(10, 20))),
     prediction_time="at",
     recipe=Recipe(hidden=(16, 8), embedding_width=2, number_bins=4, epochs=6, batch_size=128),
+)
+
+
+TINY_SNAPSHOT = Snapshot(
+    use_case="tiny",
+    partitions=("2013-01",),
+    features_version=3,
+    outcomes_version=4,
+    rows=2000,
+    held_out_from="2013-01-10T00:00:00+00:00",
+    features_rows=2100,
+    outcomes_rows=2050,
+    content_sha256="ab" * 32,
 )
 
 

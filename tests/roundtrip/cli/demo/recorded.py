@@ -49,7 +49,15 @@ def release_receipts(*, version: str, champion_mae: float | None) -> list[Receip
     champion: Figure = {"mae": champion_mae, "skill": 0.1} if champion_mae else None
     return [
         receipt("snapshot_dataset", {"partitions": ["2013-01", "2013-02", "2013-03"], "rows": 78000}),
-        receipt("evaluate_model", {"candidate": {"mae": 11.0, "skill": 0.2}, "baseline": {"mae": 13.75}, "champion": champion}),
+        receipt(
+            "evaluate_model",
+            {
+                "candidate": {"mae": 11.0, "skill": 0.2},
+                "baseline": {"mae": 13.75},
+                "champion": champion,
+                "yardstick": {"mae": 11.1},
+            },
+        ),
         receipt("compile_model", {"engine": "onnxruntime"}),
         receipt("promote_release", {"version": version, "generation": 2}),
     ]

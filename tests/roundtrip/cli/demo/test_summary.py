@@ -79,6 +79,7 @@ def test_a_release_holds_the_champion_on_the_same_rows_and_a_refused_candidate_i
     released = release_of(release_receipts(version="1", champion_mae=None), run)
     assert released is not None
     assert (released.version, released.partitions, released.champion_mae, released.seconds) == ("1", "2013-01..2013-03", None, 90.0)
+    assert released.yardstick_mae == 11.1
     refused = [*release_receipts(version="2", champion_mae=12.0)[:2], receipt("judge_candidate", {}, answer="no", reason="no better")]
     assert release_of(refused, run) is None
 
