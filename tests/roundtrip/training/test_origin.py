@@ -24,7 +24,7 @@ STARTS_LATER = replace(TINY.inputs[1], minimum=-30)
     ("now", "told"),
     [
         (origin(replace(TINY, recipe=replace(TINY.recipe, epochs=8))), ["recipe.epochs: was 6, is 8"]),
-        (origin(replace(TINY, recipe=replace(TINY.recipe, hidden=(32,)))), ["recipe.hidden: was [16], is [32]"]),
+        (origin(replace(TINY, recipe=replace(TINY.recipe, hidden=(32,)))), ["recipe.hidden: was [16, 8], is [32]"]),
         (origin(replace(TINY, inputs=(TINY.inputs[0], STARTS_LATER, TINY.inputs[2]))), ["inputs.start.minimum: was -60, is -30"]),
         (origin(ranks=1), ["ranks: was 2, is 1"]),
         (replace(origin(), code_commit="f1fad4c00000"), ["code_commit: was 36f0b9500000, is f1fad4c00000"]),
