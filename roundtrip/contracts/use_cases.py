@@ -103,11 +103,11 @@ class Recipe:
     """Processes that torchrun starts."""
     strategy: str = "data_parallel"
     """How the training is spread over the ranks: a name of roundtrip/training/strategies.py."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of the products of matrices. Weights, their updates, and what is done to inputs and outputs stay in fp32 (torch.autocast)."""
     rank_timeout_s: float = 300.0
     """Seconds that a rank may keep the others waiting before it counts as hung, and the training fails. The longest wait is for rank 0 to
     read the snapshot: seconds for a year of rows."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the products of matrices. Weights, their updates, and what is done to inputs and outputs stay in fp32 (torch.autocast)."""
 
 
 @dataclass(frozen=True, kw_only=True)
