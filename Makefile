@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-loop bench-readers bench-writers
+.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-loop bench-quality bench-readers bench-strategies bench-writers .roundtrip/bench
 MONTHS ?= 6
 FACTORS ?= 1,10,100
 
@@ -49,10 +49,18 @@ lock: setup  ## resolve the requirements anew
 bench-audit: setup  ## what checking a partition costs beside building it
 	@$(BIN)/python -m benchmarks.audit
 
-bench-etl: setup  ## the ETL beside DuckDB and Polars, on 1, 10 and 100 times the year (hours; FACTORS=1,10 for less)
+.roundtrip/bench: setup
 	@test -x .roundtrip/bench/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .roundtrip/bench
 	@$(BIN)/uv pip sync --quiet --require-hashes --python .roundtrip/bench/bin/python benchmarks/etl/requirements.txt
+
+bench-etl: .roundtrip/bench  ## the ETL beside DuckDB and Polars, on 1, 10 and 100 times the year (hours; FACTORS=1,10 for less)
 	@$(BIN)/python -m benchmarks.etl.run --factors $(FACTORS)
+
+bench-strategies: .roundtrip/bench  ## the network trained under every strategy
+	@$(BIN)/python -m benchmarks.training.strategies
+
+bench-quality: .roundtrip/bench  ## the network beside boosted trees: January to August, tested on October to December
+	@$(BIN)/python -m benchmarks.training.quality
 
 bench-writers: setup  ## twenty processes publish to one table at the same time
 	@set -a; . .roundtrip/env; $(BIN)/python -m benchmarks.concurrent_writers

@@ -1,0 +1,1 @@
+"""Training beside what it is measured against: quality, strategies."""

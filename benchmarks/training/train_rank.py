@@ -1,0 +1,57 @@
+"""One rank of a bench's training, under torchrun: `train_rank.py FOLDER`, which holds train.parquet, held_out.parquet, recipe.json.
+
+Rank 0 leaves `model/` and `epochs.json` (loss, held-out MAE, rows a second, by epoch) there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+
+from roundtrip.contracts.use_cases import Recipe
+from roundtrip.training.checkpoints import Checkpoints
+from roundtrip.training.engine import connect_ranks
+from roundtrip.training.fit_inputs import fit_inputs
+from roundtrip.training.loop import Epoch, train
+from roundtrip.training.network import Network, NetworkShape
+from roundtrip.training.ranks import end_with_torchrun, rank
+from roundtrip.training.rows import training_data
+from roundtrip.training.training_record import CONTRACT_FILE
+from use_cases.flight_eta.declaration import USE_CASE
+
+
+class Kept:
+    """Keeps the epochs, and prints them."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+
+    def record(self, epoch: Epoch) -> None:
+        print(epoch, flush=True)
+        self.epochs.append(epoch)
+
+
+def main(folder: Path) -> None:
+    end_with_torchrun()
+    values = json.loads((folder / "recipe.json").read_text())
+    recipe = Recipe(**values | {"hidden": tuple(values["hidden"])})
+    connect_ranks(recipe)
+    data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))
+    torch.manual_seed(recipe.seed)
+    network = Network(NetworkShape.of(data.contract, recipe))
+    fit_inputs(network, data)
+    kept = Kept() if rank() == 0 else None
+    network, _ = train(network, data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
+    if kept is not None:
+        network.save(folder / "model")
+        (folder / "model" / CONTRACT_FILE).write_bytes(data.contract.to_json())
+        (folder / "epochs.json").write_text(json.dumps([asdict(epoch) for epoch in kept.epochs]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
