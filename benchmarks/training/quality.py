@@ -23,7 +23,7 @@ from roundtrip.evaluation.evaluate import ask, evaluate
 from roundtrip.evaluation.quality import Evaluation
 from roundtrip.evaluation.yardstick import trees_answer
 from roundtrip.serving.parity import network_answer
-from roundtrip.training.network import Network
+from roundtrip.training.ensemble import Ensemble
 from roundtrip.training.rows import rows_of
 from roundtrip.training.training_record import CONTRACT_FILE
 from use_cases.flight_eta.declaration import USE_CASE
@@ -54,7 +54,7 @@ def main() -> None:
 
 def evaluated(model: Path, learned: pa.Table, test: pa.Table) -> Evaluation:
     """The network in `model`, trees grown on `learned`, and the baseline, on the rows of `test`."""
-    network, contract = Network.load(model), ModelContract.from_json((model / CONTRACT_FILE).read_bytes())
+    network, contract = Ensemble.load(model), ModelContract.from_json((model / CONTRACT_FILE).read_bytes())
     known, asked = (rows_of(contract, table, USE_CASE.label) for table in (learned, test))
     candidate = partial(network_answer, network, contract)
     answers = ask(

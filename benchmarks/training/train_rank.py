@@ -11,14 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import torch
 
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
-from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import Epoch, train
-from roundtrip.training.network import Network, NetworkShape
 from roundtrip.training.ranks import end_with_torchrun, rank
 from roundtrip.training.rows import training_data
 from roundtrip.training.training_record import CONTRACT_FILE
@@ -42,13 +39,10 @@ def main(folder: Path) -> None:
     recipe = Recipe(**values | {"hidden": tuple(values["hidden"])})
     connect_ranks(recipe)
     data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))
-    torch.manual_seed(recipe.seed)
-    network = Network(NetworkShape.of(data.contract, recipe))
-    fit_inputs(network, data)
     kept = Kept() if rank() == 0 else None
-    network, _ = train(network, data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
+    ensemble, _ = train(data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
     if kept is not None:
-        network.save(folder / "model")
+        ensemble.save(folder / "model")
         (folder / "model" / CONTRACT_FILE).write_bytes(data.contract.to_json())
         (folder / "epochs.json").write_text(json.dumps([asdict(epoch) for epoch in kept.epochs]))
 

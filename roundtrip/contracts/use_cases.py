@@ -83,6 +83,8 @@ class Recipe:
 
     hidden: tuple[int, ...] = (256, 128)
     """Widths of the hidden layers."""
+    networks: int = 1
+    """Networks trained one after the other, each from first weights of its own; the mean of their answers is the model's."""
     embedding_width: int = 8
     """Largest width of a category's embedding; a small vocabulary gets a smaller one."""
     number_bins: int = 8

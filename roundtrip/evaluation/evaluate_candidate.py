@@ -24,7 +24,7 @@ from roundtrip.registry.version_folder import fetch
 from roundtrip.serving.parity import network_answer
 from roundtrip.serving.release import live_version
 from roundtrip.serving.scoring import Scorer
-from roundtrip.training.network import Network
+from roundtrip.training.ensemble import Ensemble
 from roundtrip.training.rows import rows_of
 from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER
 
@@ -70,11 +70,11 @@ def drawn(use_case: UseCase, held_out: pa.Table, answers: Answers) -> dict[str, 
     }
 
 
-def load_model(folder: RunFolder) -> tuple[Network, ModelContract]:
+def load_model(folder: RunFolder) -> tuple[Ensemble, ModelContract]:
     """The trained network and its contract."""
     with tempfile.TemporaryDirectory() as scratch:
         storage.download_folder(folder.file(MODEL_FOLDER), Path(scratch))
-        return Network.load(Path(scratch)), ModelContract.from_json((Path(scratch) / CONTRACT_FILE).read_bytes())
+        return Ensemble.load(Path(scratch)), ModelContract.from_json((Path(scratch) / CONTRACT_FILE).read_bytes())
 
 
 def live_champion(use_case: UseCase) -> Champion | None:

@@ -11,13 +11,13 @@ from roundtrip.training.training_record import CONTRACT_FILE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from roundtrip.training.network import Network
+    from roundtrip.training.ensemble import Ensemble
 
 
 class PyfuncModel:
     """A network behind MLflow's interface: a frame of the contract's inputs in, a frame of its outputs out."""
 
-    def __init__(self, network: Network, contract: ModelContract) -> None:
+    def __init__(self, network: Ensemble, contract: ModelContract) -> None:
         self.network = network
         self.contract = contract
 
@@ -33,7 +33,7 @@ class PyfuncModel:
 
 def _load_pyfunc(path: str) -> PyfuncModel:
     """MLflow's entry point, by this name; `path` is the folder with the version's files."""
-    from roundtrip.training.network import Network
+    from roundtrip.training.ensemble import Ensemble
 
     contract = ModelContract.from_json((Path(path) / CONTRACT_FILE).read_bytes())
-    return PyfuncModel(Network.load(Path(path)), contract)
+    return PyfuncModel(Ensemble.load(Path(path)), contract)

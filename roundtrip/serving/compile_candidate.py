@@ -15,7 +15,7 @@ from roundtrip.registry.version_folder import fetch, publish, published_digest, 
 from roundtrip.serving.compile import Compiled, build_version, check_version
 from roundtrip.serving.real_rows import held_out_columns
 from roundtrip.serving.scoring import CONTRACT_FILE
-from roundtrip.training.network import Network
+from roundtrip.training.ensemble import Ensemble
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def compile_candidate(use_case: UseCase, folder: RunFolder, version: str) -> Pub
     with tempfile.TemporaryDirectory() as scratch:
         model = Path(scratch) / "model"
         storage.download_folder(folder.file("model"), model)
-        network, contract = Network.load(model), ModelContract.from_json((model / CONTRACT_FILE).read_bytes())
+        network, contract = Ensemble.load(model), ModelContract.from_json((model / CONTRACT_FILE).read_bytes())
         if published_digest(use_case.name, version) is None:
             built = Path(scratch) / "version"
             built.mkdir()

@@ -42,6 +42,10 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def of_network(self, place: int) -> Checkpoints:
+        """Those of one network of several."""
+        return Checkpoints(self.folder / f"network-{place}")
+
     def save(self, engine: DeepSpeedEngine, epoch: int, state: State) -> None:
         """Keep the engine after `epoch` epochs with `state` beside it, and forget all but the newest KEPT checkpoints.
 

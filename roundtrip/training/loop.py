@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from roundtrip.contracts.errors import SnapshotUnusable, TrainingDiverged
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints, State
 from roundtrip.training.engine import lost_rank_named
-from roundtrip.training.network import Network
+from roundtrip.training.ensemble import Ensemble
+from roundtrip.training.fit_inputs import fit_inputs
+from roundtrip.training.network import Network, NetworkShape
 from roundtrip.training.ranks import rank, world_size
 from roundtrip.training.rows import Rows, TrainingData
 from roundtrip.training.spread_network import Loss, SpreadNetwork
@@ -30,7 +32,7 @@ class Epoch:
     """How one epoch went, over all ranks."""
 
     number: int = 0
-    """From 1; 0 stands for 'none yet'."""
+    """From 1, counted over all networks; 0 stands for 'none yet'."""
     of: int = 0
     loss: float = math.nan
     """Mean pinball loss of the training rows, in units of the network's scale; the median counts double."""
@@ -66,24 +68,38 @@ class Journal(Protocol):
     def record(self, epoch: Epoch) -> None: ...
 
 
-def train(
-    network: Network, data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journal: Journal | None
-) -> tuple[Network, Epoch]:
-    """Train `network`, from the newest checkpoint if there is one; gives it trained, on every rank, and the last epoch. Every rank
-    calls it with equal arguments, but only rank 0 with a journal.
+def train(data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journal: Journal | None) -> tuple[Ensemble, Epoch]:
+    """Train the recipe's networks, each from its newest checkpoint if there is one; gives them, on every rank, and the last epoch, with
+    the held-out MAE of all. Every rank calls it with equal arguments, but only rank 0 with a journal.
 
     Raises SnapshotUnusable for fewer rows than one batch, TrainingDiverged when the loss is no number any more, RankLost,
     CheckpointFailed, RanksChanged.
     """
-    steps = len(data.train) // recipe.batch_size
-    if steps == 0:
+    if len(data.train) < recipe.batch_size:
         raise SnapshotUnusable(f"{len(data.train)} training rows are less than one batch of {recipe.batch_size}: add partitions.")
+    networks, epoch = [], Epoch()
+    for place in range(recipe.networks):
+        own = replace(recipe, seed=recipe.seed + place)
+        network, epoch = _train_network(data, own, after=epoch, checkpoints=checkpoints.of_network(place), journal=journal)
+        networks.append(network)
+    ensemble = Ensemble(networks)
+    return ensemble, replace(epoch, held_out_mae=_held_out_mae(ensemble, data.held_out.on(ensemble.gain.device)))
+
+
+def _train_network(
+    data: TrainingData, recipe: Recipe, *, after: Epoch, checkpoints: Checkpoints, journal: Journal | None
+) -> tuple[Network, Epoch]:  # fmt: skip
+    """Train one network; `after`: the last epoch of the one before it."""
+    torch.manual_seed(recipe.seed)
+    network = Network(NetworkShape.of(data.contract, recipe))
+    fit_inputs(network, data)
+    steps = len(data.train) // recipe.batch_size
     spread = SpreadNetwork(network, recipe, _loss_in(data, network.scale), steps=steps * recipe.epochs)
     data = TrainingData(data.contract, data.train.on(spread.engine.device), data.held_out.on(spread.engine.device))
     with lost_rank_named():
         state = checkpoints.resume(spread.engine, spread.strategy)
-        epoch = Epoch.from_state(state) if state else Epoch()
-        while epoch.number < recipe.epochs:
+        epoch = Epoch.from_state(state) if state else after
+        while epoch.number < after.number + recipe.epochs:
             epoch = _train_epoch(spread, data, recipe, after=epoch)
             if journal is not None:
                 _check(epoch)
@@ -110,7 +126,7 @@ def _train_epoch(spread: SpreadNetwork, data: TrainingData, recipe: Recipe, *, a
     held_out_mae = _held_out_mae(spread.whole(), data.held_out)
     return Epoch(
         number=after.number + 1,
-        of=recipe.epochs,
+        of=recipe.networks * recipe.epochs,
         loss=loss,
         held_out_mae=held_out_mae,
         learning_rate=spread.engine.get_lr()[0],
@@ -155,7 +171,7 @@ def pinball_loss(predictions: Tensor, labels: Tensor, quantiles: Tensor) -> Tens
     return (torch.maximum(quantiles * difference, (quantiles - 1) * difference) * weights).sum(dim=1).mean()
 
 
-def _held_out_mae(network: Network, rows: Rows) -> float:
+def _held_out_mae(network: nn.Module, rows: Rows) -> float:
     """Each rank takes its share; the sum is over all rows."""
     error = torch.zeros(2, device=rows.labels.device)
     network.eval()

@@ -8,12 +8,9 @@ of MAE in the months after the training span.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,12 +18,10 @@ from roundtrip.contracts.errors import BadRequest
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.use_cases import Recipe
 
-WEIGHTS_FILE, SHAPE_FILE = "weights.safetensors", "network.json"
-
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkShape:
-    """All that makes a network but its weights; travels as `network.json`."""
+    """All that makes a network but its weights; travels as `network.json` (ensemble.py)."""
 
     numbers: int
     """Number inputs."""
@@ -131,21 +126,6 @@ class Network(nn.Module):
             unknown = (ids < 0) | (ids >= size)
             embedded.append(embedding(torch.where(unknown, torch.zeros_like(ids), ids)))
         return embedded
-
-    def save(self, folder: Path) -> None:
-        """Write `network.json` and `weights.safetensors`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / SHAPE_FILE).write_text(json.dumps(asdict(self.shape), indent=2))
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}, folder / WEIGHTS_FILE)
-
-    @classmethod
-    def load(cls, folder: Path) -> Network:
-        """The network that `save` wrote, ready to predict. Runs nothing from the files: they are JSON and plain tensors."""
-        values = json.loads((folder / SHAPE_FILE).read_text())
-        shape = NetworkShape(**values | {name: tuple(values[name]) for name in ("category_sizes", "hidden")})
-        network = cls(shape)
-        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
-        return network.eval()
 
 
 def _embedding(size: int, width: int) -> nn.Embedding:

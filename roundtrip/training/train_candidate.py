@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import torch
 from torch import distributed
 
 from roundtrip.contracts import storage
@@ -15,9 +14,8 @@ from roundtrip.lakehouse.snapshot import Snapshot, load_rows
 from roundtrip.registry.mlflow_run import MlflowRun
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
-from roundtrip.training.fit_inputs import fit_inputs
-from roundtrip.training.loop import Epoch, Journal, train
-from roundtrip.training.network import WEIGHTS_FILE, Network, NetworkShape
+from roundtrip.training.ensemble import WEIGHTS_FILE
+from roundtrip.training.loop import train
 from roundtrip.training.origin import Origin
 from roundtrip.training.ranks import world_size
 from roundtrip.training.rows import TrainingData, training_data
@@ -33,8 +31,8 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     origin = Origin.here(use_case, snapshot, ranks=world_size())
     with MlflowRun.open(use_case, origin, run_folder=folder.uri, fingerprint=fingerprint) as run, tempfile.TemporaryDirectory() as scratch:
         connect_ranks(use_case.recipe)
-        network, last = _train(use_case, _shared(data), checkpoints, run)
-        network.save(Path(scratch))
+        ensemble, last = train(_shared(data), use_case.recipe, checkpoints=checkpoints, journal=run)
+        ensemble.save(Path(scratch))
         (Path(scratch) / CONTRACT_FILE).write_bytes(data.contract.to_json())
         record = TrainingRecord(
             fingerprint=fingerprint,
@@ -58,7 +56,7 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
 def follow_training(use_case: UseCase, *, fingerprint: str) -> None:
     """Train as any other rank, on the rows that rank 0 sends."""
     connect_ranks(use_case.recipe)
-    _train(use_case, _shared(None), Checkpoints(checkpoint_folder(fingerprint)), None)
+    train(_shared(None), use_case.recipe, checkpoints=Checkpoints(checkpoint_folder(fingerprint)), journal=None)
 
 
 def _shared(data: TrainingData | None) -> TrainingData:
@@ -68,10 +66,3 @@ def _shared(data: TrainingData | None) -> TrainingData:
     if held[0] is None:
         raise RuntimeError("rank 0 called follow_training: it must lead.")
     return held[0]
-
-
-def _train(use_case: UseCase, data: TrainingData, checkpoints: Checkpoints, journal: Journal | None) -> tuple[Network, Epoch]:
-    torch.manual_seed(use_case.recipe.seed)
-    network = Network(NetworkShape.of(data.contract, use_case.recipe))
-    fit_inputs(network, data)
-    return train(network, data, use_case.recipe, checkpoints=checkpoints, journal=journal)

@@ -30,6 +30,7 @@ from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.serving.release import read_release
 from roundtrip.serving.scoring import CONTRACT_FILE
 from roundtrip.serving.triton_client import TritonClient
+from roundtrip.training.ensemble import Ensemble
 from tests.roundtrip.serving.conftest import KEY, home, release_schema  # noqa: F401
 from tests.roundtrip.serving.test_gateway_in_a_release import wait_until
 from tests.roundtrip.serving.tiny_version import tiny_network
@@ -76,7 +77,7 @@ def registered(tables: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def register(seed: int) -> RunFolder:
         folder, model = RunFolder(f"file://{tmp_path}/runs/{seed}"), tmp_path / f"model-{seed}"
-        tiny_network(CONTRACT, seed=seed).save(model)
+        Ensemble([tiny_network(CONTRACT, seed=seed)]).save(model)
         (model / CONTRACT_FILE).write_bytes(CONTRACT.to_json())
         storage.upload_folder(model, folder.file("model"))
         storage.write_bytes(folder.file("snapshot.json"), tables.to_json())
@@ -127,7 +128,7 @@ def test_a_version_is_compiled_once_and_checked_again_when_the_job_is_run_again(
 def test_a_compiled_model_that_is_not_the_trained_one_is_refused_for_good(registered: Callable[[int], RunFolder], tmp_path: Path) -> None:
     folder = registered(1)
     run(compile_model.main, folder)
-    tiny_network(CONTRACT, seed=2).save(tmp_path / "another")
+    Ensemble([tiny_network(CONTRACT, seed=2)]).save(tmp_path / "another")
     storage.upload_folder(tmp_path / "another", folder.file("model"))
     with pytest.raises(SystemExit) as ended:
         run(compile_model.main, folder)

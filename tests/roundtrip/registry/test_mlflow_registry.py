@@ -19,6 +19,7 @@ from roundtrip.evaluation.judge import Override, judge
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_registry import CANDIDATE, CHAMPION, pinned_versions, register, set_alias
 from roundtrip.registry.mlflow_run import MlflowRun, client
+from roundtrip.training.ensemble import Ensemble
 from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import Epoch
 from roundtrip.training.network import Network, NetworkShape
@@ -61,7 +62,7 @@ def trained(use_case: UseCase, folder: RunFolder, fingerprint: str) -> Network:
         mlflow_run_id=run.run_id, mlflow_run_url=run.url, tables=TABLES,
     )  # fmt: skip
     model = Path(storage.join(folder.uri, "built").removeprefix("file://"))
-    network.save(model)
+    Ensemble([network]).save(model)
     (model / CONTRACT_FILE).write_bytes(data.contract.to_json())
     publish_model(model, record, folder)
     snapshot = Snapshot(

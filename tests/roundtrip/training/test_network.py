@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -76,15 +75,6 @@ def test_a_number_that_is_missing_in_every_training_row_still_gives_finite_answe
     empty = table.set_column(table.column_names.index("wind"), "wind", [[None] * 200])
     network = fitted(training_data(TINY, empty, empty))
     assert torch.isfinite(answer(network, [[5.0, float("nan")], [5.0, 3.0]], [[1], [1]])).all()
-
-
-def test_a_network_reads_back_as_it_was_saved(tmp_path: Path) -> None:
-    NETWORK.save(tmp_path)
-    loaded = Network.load(tmp_path)
-    numbers, categories = DATA.held_out.numbers, DATA.held_out.categories
-    with torch.no_grad():
-        assert torch.equal(loaded(numbers, categories), NETWORK(numbers, categories))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["network.json", "weights.safetensors"]
 
 
 @pytest.mark.parametrize("quantiles", [[0.5], [0.1, 0.5, 0.9], [0.5, 0.9, 0.1], [0.5, 0.0, 0.9]])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -95,11 +96,26 @@ def test_a_killed_rank_resumes_from_the_last_complete_checkpoint_and_ends_with_t
     code, output = torchrun(tmp_path / "checkpoints", tmp_path / "resumed", "--strategy", strategy, "--victim", 1, "--step", in_epoch_4)
     assert code != 0
     assert epochs_of(output) == [1, 2, 3]
-    assert sorted(path.name for path in (tmp_path / "checkpoints").glob("epoch-????")) == ["epoch-0002", "epoch-0003"]
+    assert sorted(path.name for path in (tmp_path / "checkpoints" / "network-0").glob("epoch-????")) == ["epoch-0002", "epoch-0003"]
 
     code, output = torchrun(tmp_path / "checkpoints", tmp_path / "resumed", "--strategy", strategy)
     assert (code, epochs_of(output)) == (0, EVERY_EPOCH[3:]), output
     assert furthest(weights(tmp_path / "resumed"), weights(undisturbed(strategy))) == 0.0
+
+
+def test_an_ensemble_goes_on_with_the_network_that_was_interrupted(tmp_path: Path) -> None:
+    """Two networks; the second one is killed: the first is not trained again."""
+    epochs, options = TINY.recipe.epochs, ("--networks", 2)
+    code, output = torchrun(tmp_path / "a", tmp_path / "undisturbed", *options)
+    assert (code, epochs_of(output)) == (0, list(range(1, 2 * epochs + 1))), output
+
+    code, output = torchrun(tmp_path / "b", tmp_path / "resumed", *options, "--victim", 1, "--step", (epochs + 2) * STEPS + 1)
+    assert code != 0
+    code, output = torchrun(tmp_path / "b", tmp_path / "resumed", *options)
+    assert (code, epochs_of(output)) == (0, list(range(epochs + 3, 2 * epochs + 1))), output
+    first, second = weights(tmp_path / "undisturbed"), weights(tmp_path / "resumed")
+    assert furthest(first, second) == 0.0
+    assert not torch.equal(first["networks.0.head.weight"], first["networks.1.head.weight"])
 
 
 def test_a_training_goes_on_with_fewer_ranks(undisturbed: Undisturbed, tmp_path: Path) -> None:
@@ -143,7 +159,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_no_file_of_a_checkpoint_can_be_damaged_unnoticed(damage: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    kept = undisturbed("zero_1").parent / "checkpoints"
+    kept = undisturbed("zero_1").parent / "checkpoints" / "network-0"
     newest, before, *_ = complete_epochs(kept)
     files = [file.name for file in (kept / f"epoch-{newest:04d}").iterdir()]
     assert len(files) > 3

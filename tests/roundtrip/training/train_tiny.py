@@ -8,14 +8,11 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
-from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import Epoch, train
-from roundtrip.training.network import Network, NetworkShape
 from roundtrip.training.ranks import end_with_torchrun, rank
 from roundtrip.training.rows import Rows, training_data
 from roundtrip.training.spread_network import SpreadNetwork
@@ -51,6 +48,7 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--strategy", default=TINY.recipe.strategy)
+    parser.add_argument("--networks", type=int, default=TINY.recipe.networks)
     parser.add_argument("--precision", default=TINY.recipe.precision)
     parser.add_argument("--rank-timeout", type=float, default=TINY.recipe.rank_timeout_s)
     parser.add_argument("--victim", type=int, default=-1, help="rank that gets --disturbance, a signal, at --step")
@@ -58,19 +56,22 @@ def main() -> None:
     parser.add_argument("--disturbance", type=lambda name: signal.Signals[name], default=signal.SIGKILL)
     parser.add_argument("--full-after", type=int, default=0, help="epoch after which the disk is full")
     request = parser.parse_args()
-    recipe = replace(TINY.recipe, strategy=request.strategy, precision=request.precision, rank_timeout_s=request.rank_timeout)
+    recipe = replace(
+        TINY.recipe,
+        strategy=request.strategy,
+        precision=request.precision,
+        networks=request.networks,
+        rank_timeout_s=request.rank_timeout,
+    )
     end_with_torchrun()
     connect_ranks(recipe)
     if rank() == request.victim:
         disturb(request.step, request.disturbance)
     data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
-    torch.manual_seed(recipe.seed)
-    network = Network(NetworkShape.of(data.contract, recipe))
-    fit_inputs(network, data)
     journal = Printed(request.full_after) if rank() == 0 else None
-    network, _ = train(network, data, recipe, checkpoints=Checkpoints(request.checkpoints), journal=journal)
+    ensemble, _ = train(data, recipe, checkpoints=Checkpoints(request.checkpoints), journal=journal)
     if rank() == 0:
-        network.save(request.model)
+        ensemble.save(request.model)
 
 
 if __name__ == "__main__":
