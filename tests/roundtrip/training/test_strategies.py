@@ -4,9 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 import torch
@@ -28,10 +26,10 @@ STEPS = 2000 // TINY.recipe.batch_size
 EVERY_EPOCH = list(range(1, TINY.recipe.epochs + 1))
 
 
-def torchrun(*arguments: object, ranks: int = 2) -> tuple[int, str]:
-    """Exit code and output of a training of the tiny use case."""
+def torchrun(folder: Path, *arguments: object, ranks: int = 2) -> tuple[int, str]:
+    """Exit code and output of trainings of the tiny use case."""
     ended = subprocess.run(
-        [*TORCHRUN, f"--nproc-per-node={ranks}", "-m", "tests.roundtrip.training.train_tiny", *map(str, arguments)],
+        [*TORCHRUN, f"--nproc-per-node={ranks}", "-m", "tests.roundtrip.training.train_tiny", str(folder), *map(str, arguments)],
         cwd=REPOSITORY,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -47,28 +45,26 @@ def epochs_of(output: str) -> list[int]:
     return [int(line.split()[1].partition("/")[0]) for line in output.splitlines() if line.startswith("epoch ")]
 
 
-class Undisturbed(Protocol):
-    """The model folder of a training that nothing disturbed."""
-
-    def __call__(self, strategy: str, *, precision: str = "fp32", ranks: int = 2) -> Path: ...
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which two ranks trained by every strategy, and nothing disturbed them."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    recipes = ["zero_1-bf16", *STRATEGIES]  # the last is tensor parallelism, after which DeepSpeed sets nothing else up in a process
+    code, output = torchrun(folder, *recipes)
+    assert (code, epochs_of(output)) == (0, EVERY_EPOCH * len(recipes)), output
+    return folder
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-
-    @cache
-    def trained(strategy: str, *, precision: str = "fp32", ranks: int = 2) -> Path:
-        folder = tmp_path_factory.mktemp(f"{strategy}_{precision}_{ranks}")
-        options = ("--strategy", strategy, "--precision", precision)
-        code, output = torchrun(folder / "checkpoints", folder / "model", *options, ranks=ranks)
-        assert (code, epochs_of(output)) == (0, EVERY_EPOCH), output
-        return folder / "model"
-
-    return trained
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which one rank trained."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert torchrun(folder, "data_parallel", ranks=1)[0] == 0
+    return folder
 
 
-def weights(model: Path) -> dict[str, Tensor]:
-    return load_file(model / "weights.safetensors")
+def weights(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / "model" / "weights.safetensors")
 
 
 def furthest(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
@@ -78,76 +74,73 @@ def furthest(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_two_ranks_learn_what_one_learns(strategy: str, undisturbed: Undisturbed) -> None:
-    alone = weights(undisturbed("data_parallel", ranks=1))
-    assert furthest(weights(undisturbed(strategy)), alone) < SAME
+def test_two_ranks_learn_what_one_learns(strategy: str, undisturbed: Path, alone: Path) -> None:
+    assert furthest(weights(undisturbed / strategy), weights(alone / "data_parallel")) < SAME
 
 
-def test_bf16_learns_nearly_the_same(undisturbed: Undisturbed) -> None:
-    apart = furthest(weights(undisturbed("zero_1", precision="bf16")), weights(undisturbed("zero_1")))
-    assert SAME < apart < 0.1
+def test_bf16_learns_nearly_the_same(undisturbed: Path) -> None:
+    assert SAME < furthest(weights(undisturbed / "zero_1-bf16"), weights(undisturbed / "zero_1")) < 0.1
 
 
-@pytest.mark.parametrize("strategy", ["data_parallel", "zero_1", "zero_3", "pipeline", "tensor_parallel"])
-def test_a_killed_rank_resumes_from_the_last_complete_checkpoint_and_ends_with_the_same_weights(
-    strategy: str, undisturbed: Undisturbed, tmp_path: Path
-) -> None:
+def test_a_killed_rank_resumes_from_the_last_complete_checkpoint_and_ends_with_the_same_weights(undisturbed: Path, tmp_path: Path) -> None:
     in_epoch_4 = 3 * STEPS + STEPS // 2
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "resumed", "--strategy", strategy, "--victim", 1, "--step", in_epoch_4)
-    assert code != 0
-    assert epochs_of(output) == [1, 2, 3]
-    assert sorted(path.name for path in (tmp_path / "checkpoints" / "network-0").glob("epoch-????")) == ["epoch-0002", "epoch-0003"]
+    strategies = ["data_parallel", "zero_3", "pipeline", "tensor_parallel"]
+    for strategy in strategies:
+        code, output = torchrun(tmp_path, strategy, "--victim", 1, "--step", in_epoch_4)
+        assert code != 0
+        assert epochs_of(output) == [1, 2, 3]
+        assert [path.name for path in kept(tmp_path / strategy)] == ["epoch-0002", "epoch-0003"]
 
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "resumed", "--strategy", strategy)
-    assert (code, epochs_of(output)) == (0, EVERY_EPOCH[3:]), output
-    assert furthest(weights(tmp_path / "resumed"), weights(undisturbed(strategy))) == 0.0
+    code, output = torchrun(tmp_path, *strategies)
+    assert (code, epochs_of(output)) == (0, EVERY_EPOCH[3:] * len(strategies)), output
+    for strategy in strategies:
+        assert furthest(weights(tmp_path / strategy), weights(undisturbed / strategy)) == 0.0, strategy
 
 
-def test_an_ensemble_goes_on_with_the_network_that_was_interrupted(tmp_path: Path) -> None:
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / "checkpoints" / "network-0").glob("epoch-????"))
+
+
+def test_an_ensemble_goes_on_with_the_network_that_was_interrupted(undisturbed: Path, tmp_path: Path) -> None:
     """Two networks; the second one is killed: the first is not trained again."""
-    epochs, options = TINY.recipe.epochs, ("--networks", 2)
-    code, output = torchrun(tmp_path / "a", tmp_path / "undisturbed", *options)
-    assert (code, epochs_of(output)) == (0, list(range(1, 2 * epochs + 1))), output
-
-    code, output = torchrun(tmp_path / "b", tmp_path / "resumed", *options, "--victim", 1, "--step", (epochs + 2) * STEPS + 1)
+    epochs, in_second = TINY.recipe.epochs, (TINY.recipe.epochs + 2) * STEPS + 1
+    code, output = torchrun(tmp_path, "data_parallel", "--networks", 2, "--victim", 1, "--step", in_second)
     assert code != 0
-    code, output = torchrun(tmp_path / "b", tmp_path / "resumed", *options)
+    code, output = torchrun(tmp_path, "data_parallel", "--networks", 2)
     assert (code, epochs_of(output)) == (0, list(range(epochs + 3, 2 * epochs + 1))), output
-    first, second = weights(tmp_path / "undisturbed"), weights(tmp_path / "resumed")
-    assert furthest(first, second) == 0.0
-    assert not torch.equal(first["networks.0.head.weight"], first["networks.1.head.weight"])
+    both, first = weights(tmp_path / "data_parallel"), weights(undisturbed / "data_parallel")
+    assert all(torch.equal(both[name], first[name]) for name in first)
+    assert not torch.equal(both["networks.1.head.weight"], both["networks.0.head.weight"])
 
 
-def test_a_training_goes_on_with_fewer_ranks(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "resumed", "--victim", 1, "--step", 3 * STEPS + 1)
+def test_a_training_goes_on_with_fewer_ranks(undisturbed: Path, tmp_path: Path) -> None:
+    code, output = torchrun(tmp_path, "data_parallel", "--victim", 1, "--step", 3 * STEPS + 1)
     assert code != 0
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "resumed", ranks=1)
+    code, output = torchrun(tmp_path, "data_parallel", ranks=1)
     assert (code, epochs_of(output)) == (0, EVERY_EPOCH[3:]), output
-    assert furthest(weights(tmp_path / "resumed"), weights(undisturbed("data_parallel"))) <= 1e-6
+    assert furthest(weights(tmp_path / "data_parallel"), weights(undisturbed / "data_parallel")) <= 1e-6
 
 
-def test_parts_of_other_ranks_are_refused_with_the_remedy(tmp_path: Path) -> None:
-    torchrun(tmp_path / "checkpoints", tmp_path / "resumed", "--strategy", "zero_1", "--victim", 1, "--step", 3 * STEPS + 1)
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "resumed", "--strategy", "zero_1", ranks=1)
+def test_parts_of_other_ranks_are_refused_with_the_remedy(undisturbed: Path, tmp_path: Path) -> None:
+    shutil.copytree(undisturbed / "zero_1", tmp_path / "zero_1")
+    code, output = torchrun(tmp_path, "zero_1", ranks=1)
     assert code != 0
     assert "holds the parts of 2 ranks, which 1 can't take over: train with --ranks 2" in output
 
 
 def test_a_hung_rank_is_found_and_named(tmp_path: Path) -> None:
     stopped = ("--victim", 1, "--step", 3 * STEPS + 1, "--disturbance", "SIGSTOP", "--rank-timeout", 5)
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "model", *stopped)
+    code, output = torchrun(tmp_path, "data_parallel", *stopped)
     assert code != 0
     assert "RankLost: [Rank 0]: Ranks 1 failed to pass monitoredBarrier" in output
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "model", "--full-after", 4)
+def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path: Path) -> None:
+    code, output = torchrun(tmp_path, "data_parallel", "--full-after", 4)
     assert code != 0
     assert "CheckpointFailed: the checkpoint of epoch 4 can't be written" in output
     assert "it goes on after epoch 3" in output
-    code, output = torchrun(tmp_path / "checkpoints", tmp_path / "model")
-    assert (code, epochs_of(output)) == (0, EVERY_EPOCH[3:]), output
-    assert furthest(weights(tmp_path / "model"), weights(undisturbed("data_parallel"))) == 0.0
+    assert complete_epochs(kept(tmp_path / "data_parallel")[0].parent)[0] == newest_whole(kept(tmp_path / "data_parallel")[0].parent) == 3
 
 
 DAMAGES = {
@@ -158,13 +151,13 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_no_file_of_a_checkpoint_can_be_damaged_unnoticed(damage: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    kept = undisturbed("zero_1").parent / "checkpoints" / "network-0"
-    newest, before, *_ = complete_epochs(kept)
-    files = [file.name for file in (kept / f"epoch-{newest:04d}").iterdir()]
+def test_no_file_of_a_checkpoint_can_be_damaged_unnoticed(damage: str, undisturbed: Path, tmp_path: Path) -> None:
+    checkpoints = undisturbed / "zero_1" / "checkpoints" / "network-0"
+    newest, before, *_ = complete_epochs(checkpoints)
+    files = [file.name for file in (checkpoints / f"epoch-{newest:04d}").iterdir()]
     assert len(files) > 3
     for name in files:
-        shutil.copytree(kept, tmp_path / name)
+        shutil.copytree(checkpoints, tmp_path / name)
         DAMAGES[damage](tmp_path / name / f"epoch-{newest:04d}" / name)
         assert newest_whole(tmp_path / name) == before, name
 

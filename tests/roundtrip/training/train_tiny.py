@@ -1,4 +1,7 @@
-"""One rank of a training of the tiny use case, under torchrun: `train_tiny.py CHECKPOINTS MODEL`, disturbed on demand."""
+"""One rank of trainings of the tiny use case, under torchrun, disturbed on demand: `train_tiny.py FOLDER RECIPE…`.
+
+Each recipe leaves FOLDER/RECIPE/checkpoints and FOLDER/RECIPE/model.
+"""
 
 import argparse
 import os
@@ -45,33 +48,28 @@ def disturb(at_step: int, number: signal.Signals) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("checkpoints", type=Path)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--strategy", default=TINY.recipe.strategy)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("recipes", nargs="+", help="of each: its name, which is a strategy, or a strategy and a precision: `zero_1-bf16`")
     parser.add_argument("--networks", type=int, default=TINY.recipe.networks)
-    parser.add_argument("--precision", default=TINY.recipe.precision)
     parser.add_argument("--rank-timeout", type=float, default=TINY.recipe.rank_timeout_s)
     parser.add_argument("--victim", type=int, default=-1, help="rank that gets --disturbance, a signal, at --step")
     parser.add_argument("--step", type=int, default=0)
     parser.add_argument("--disturbance", type=lambda name: signal.Signals[name], default=signal.SIGKILL)
     parser.add_argument("--full-after", type=int, default=0, help="epoch after which the disk is full")
     request = parser.parse_args()
-    recipe = replace(
-        TINY.recipe,
-        strategy=request.strategy,
-        precision=request.precision,
-        networks=request.networks,
-        rank_timeout_s=request.rank_timeout,
-    )
+    common = replace(TINY.recipe, networks=request.networks, rank_timeout_s=request.rank_timeout)
     end_with_torchrun()
-    connect_ranks(recipe)
+    connect_ranks(common)
     if rank() == request.victim:
         disturb(request.step, request.disturbance)
     data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
-    journal = Printed(request.full_after) if rank() == 0 else None
-    ensemble, _ = train(data, recipe, checkpoints=Checkpoints(request.checkpoints), journal=journal)
-    if rank() == 0:
-        ensemble.save(request.model)
+    for name in request.recipes:
+        strategy, _, precision = name.partition("-")
+        recipe = replace(common, strategy=strategy, precision=precision or "fp32")  # type: ignore[arg-type]
+        journal = Printed(request.full_after) if rank() == 0 else None
+        ensemble, _ = train(data, recipe, checkpoints=Checkpoints(request.folder / name / "checkpoints"), journal=journal)
+        if rank() == 0:
+            ensemble.save(request.folder / name / "model")
 
 
 if __name__ == "__main__":
