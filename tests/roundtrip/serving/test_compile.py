@@ -12,6 +12,7 @@ from roundtrip.contracts.errors import CompileFailed, ParityFailed
 from roundtrip.registry.version_folder import write_manifest
 from roundtrip.serving.compile import build_version, check_version, rtx_compile_gate, rtx_python
 from roundtrip.serving.scoring import Scorer
+from roundtrip.training.ensemble import Ensemble
 from tests.roundtrip.serving.tiny_version import ROW, tiny_contract, tiny_network
 
 REAL = {name: [value] for name, value in ROW.items()}
@@ -23,6 +24,15 @@ def test_a_contract_without_categories_gives_a_graph_without_that_input(tmp_path
     assert [entry.name for entry in onnx.load(tmp_path / "model.onnx").graph.input] == ["numbers"]
     assert "categories" not in (tmp_path / "config.pbtxt").read_text()
     assert Scorer(tmp_path).predict({"delay_minutes": [1.0, None]}).shape == (2, 3)
+
+
+def test_networks_of_an_ensemble_are_averaged_inside_the_graph(home: Path, tmp_path: Path) -> None:
+    contract = tiny_contract()
+    networks = [tiny_network(contract, seed=seed) for seed in (1, 2)]
+    build_version(Ensemble(networks), contract, tmp_path)
+    check_version(Ensemble(networks), tmp_path, REAL)
+    with pytest.raises(ParityFailed):
+        check_version(networks[0], tmp_path, REAL)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 1000])
