@@ -78,12 +78,13 @@ def train(data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journ
     if len(data.train) < recipe.batch_size:
         raise SnapshotUnusable(f"{len(data.train)} training rows are less than one batch of {recipe.batch_size}: add partitions.")
     networks, epoch = [], Epoch()
-    for place in range(recipe.networks):
-        own = replace(recipe, seed=recipe.seed + place)
-        network, epoch = _train_network(data, own, after=epoch, checkpoints=checkpoints.of_network(place), journal=journal)
-        networks.append(network)
-    ensemble = Ensemble(networks)
-    return ensemble, replace(epoch, held_out_mae=_held_out_mae(ensemble, data.held_out.on(ensemble.gain.device)))
+    with lost_rank_named():
+        for place in range(recipe.networks):
+            own = replace(recipe, seed=recipe.seed + place)
+            network, epoch = _train_network(data, own, after=epoch, checkpoints=checkpoints.of_network(place), journal=journal)
+            networks.append(network)
+        ensemble = Ensemble(networks)
+        return ensemble, replace(epoch, held_out_mae=_held_out_mae(ensemble, data.held_out.on(ensemble.gain.device)))
 
 
 def _train_network(
@@ -96,16 +97,15 @@ def _train_network(
     steps = len(data.train) // recipe.batch_size
     spread = SpreadNetwork(network, recipe, _loss_in(data, network.scale), steps=steps * recipe.epochs)
     data = TrainingData(data.contract, data.train.on(spread.engine.device), data.held_out.on(spread.engine.device))
-    with lost_rank_named():
-        state = checkpoints.resume(spread.engine, spread.strategy)
-        epoch = Epoch.from_state(state) if state else after
-        while epoch.number < after.number + recipe.epochs:
-            epoch = _train_epoch(spread, data, recipe, after=epoch)
-            if journal is not None:
-                _check(epoch)
-                journal.record(epoch)
-            checkpoints.save(spread.engine, epoch.number, asdict(epoch))
-        return spread.whole(), epoch
+    state = checkpoints.resume(spread.engine, spread.strategy)
+    epoch = Epoch.from_state(state) if state else after
+    while epoch.number < after.number + recipe.epochs:
+        epoch = _train_epoch(spread, data, recipe, after=epoch)
+        if journal is not None:
+            _check(epoch)
+            journal.record(epoch)
+        checkpoints.save(spread.engine, epoch.number, asdict(epoch))
+    return spread.whole(), epoch
 
 
 def _loss_in(data: TrainingData, scale: Tensor) -> Loss:
