@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.keep_result import keep_result
-from benchmarks.training.strategies import trained
+from benchmarks.training.trained import trained
 from benchmarks.training.year import labelled_year, months
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.settings import REPOSITORY

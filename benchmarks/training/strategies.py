@@ -6,40 +6,18 @@ is committed as benchmarks/results/strategies_<hardware>_<date>.json.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from benchmarks.keep_result import keep_result
+from benchmarks.training.trained import Run, trained
 from benchmarks.training.year import labelled_year, months
 from roundtrip.contracts.settings import REPOSITORY
-from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.strategies import STRATEGIES
 from use_cases.flight_eta.declaration import USE_CASE
 
 RECIPE = replace(USE_CASE.recipe, epochs=3)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One training."""
-
-    strategy: str
-    precision: str
-    ranks: int
-    losses: list[float]
-    """By epoch."""
-    held_out_maes: list[float]
-    """By epoch, minutes."""
-    rows_per_second: list[float]
-    """By epoch."""
 
 
 def main() -> None:
@@ -64,27 +42,6 @@ def main() -> None:
 def apart(run: Run, other: Run) -> float:
     """The largest difference between the losses of an epoch."""
     return max(abs(first - second) for first, second in zip(run.losses, other.losses, strict=True))
-
-
-def trained(folder: Path, train: pa.Table, held_out: pa.Table, recipe: Recipe) -> Run:
-    """Train in a torchrun of its own, and tell how it went. Leaves the model in `folder`."""
-    folder.mkdir()
-    pq.write_table(train, folder / "train.parquet")
-    pq.write_table(held_out, folder / "held_out.parquet")
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe)))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={recipe.ranks}"]
-    print(f"{recipe.strategy}, {recipe.precision}, {recipe.ranks} ranks", flush=True)
-    rank = [*torchrun, "-m", "benchmarks.training.train_rank", str(folder)]
-    subprocess.run(rank, cwd=REPOSITORY, env={"OMP_NUM_THREADS": "1"} | os.environ, check=True)
-    epochs = json.loads((folder / "epochs.json").read_text())
-    return Run(
-        strategy=recipe.strategy,
-        precision=recipe.precision,
-        ranks=recipe.ranks,
-        losses=[epoch["loss"] for epoch in epochs],
-        held_out_maes=[epoch["held_out_mae"] for epoch in epochs],
-        rows_per_second=[round(epoch["samples_per_second"]) for epoch in epochs],
-    )
 
 
 if __name__ == "__main__":

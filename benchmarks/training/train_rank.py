@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 
 from roundtrip.contracts.use_cases import Recipe
@@ -35,8 +36,7 @@ class Kept:
 
 def main(folder: Path) -> None:
     end_with_torchrun()
-    values = json.loads((folder / "recipe.json").read_text())
-    recipe = Recipe(**values | {"hidden": tuple(values["hidden"])})
+    recipe = msgspec.json.decode((folder / "recipe.json").read_bytes(), type=Recipe)
     connect_ranks(recipe)
     data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))
     kept = Kept() if rank() == 0 else None

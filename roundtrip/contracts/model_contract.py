@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from roundtrip.contracts.use_cases import Input, Output, UseCase
 
 if TYPE_CHECKING:
@@ -44,10 +46,7 @@ class ModelContract:
 
     @classmethod
     def from_json(cls, content: bytes | str) -> ModelContract:
-        values = json.loads(content)
-        values["inputs"] = tuple(Input(**entry) for entry in values["inputs"])
-        values["outputs"] = tuple(Output(**entry) for entry in values["outputs"])
-        return cls(**values)
+        return msgspec.json.decode(content, type=cls)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode()

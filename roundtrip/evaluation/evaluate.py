@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.model_contract import Value
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.evaluation.quality import Evaluation, HeldOut, quality, yardstick_quality
+from roundtrip.evaluation.quality import Evaluation, HeldOut, YardstickQuality, median_quality, quality
 from roundtrip.evaluation.slices import Errors, slices_found
 
 if TYPE_CHECKING:
@@ -95,5 +95,9 @@ def evaluate(use_case: UseCase, held_out: pa.Table, answers: Answers) -> Evaluat
         excess=errors.excess(),
         nominal_coverage=use_case.nominal_coverage,
         slices=tuple(chain.from_iterable(found)),
-        yardstick=yardstick_quality(answers.yardstick, rows) if answers.yardstick else None,
+        yardstick=_yardstick_quality(answers.yardstick, rows) if answers.yardstick else None,
     )
+
+
+def _yardstick_quality(answer: TreesAnswer, rows: HeldOut) -> YardstickQuality:
+    return YardstickQuality(**asdict(median_quality(answer.median, rows)), seconds=answer.seconds)

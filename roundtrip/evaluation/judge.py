@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import cast
+
+import msgspec
 
 from roundtrip.contracts.errors import BadOverride
 from roundtrip.contracts.names import MOST_CHARACTERS
@@ -100,9 +101,7 @@ class Judgement:
     @classmethod
     def from_figures(cls, figures: Mapping[str, Figure]) -> Judgement:
         """The judgement that a receipt holds."""
-        rules = tuple(Rule(**rule) for rule in cast("list[dict[str, float]]", figures["rules"]))  # type: ignore[arg-type]
-        override = cast("dict[str, str] | None", figures["override"])
-        return cls(rules, Override(by=override["by"], reason=override["reason"]) if override else None)
+        return msgspec.convert(figures, cls)
 
 
 def judge(found: Evaluation, gate: Gate) -> Judgement:

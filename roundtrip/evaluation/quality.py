@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from roundtrip.contracts.receipts import Figure
 from roundtrip.evaluation.skill import Excess, skill_with_interval
 from roundtrip.evaluation.slices import SliceFound
-
-if TYPE_CHECKING:
-    from roundtrip.evaluation.yardstick import TreesAnswer
 
 Array = NDArray[np.float64]
 
@@ -36,8 +33,8 @@ class HeldOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quality:
-    """The figures of one model on the held-out rows."""
+class MedianQuality:
+    """The figures of one model's median on the held-out rows."""
 
     mae: float
     skill: float
@@ -45,20 +42,20 @@ class Quality:
     skill_low: float
     skill_high: float
     """95 % bootstrap interval of the skill, errors of model and baseline paired."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality(MedianQuality):
+    """The same of a model that gives an interval too."""
+
     coverage: float
     """Share of labels between the low and the high quantile."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class YardstickQuality:
-    """The figures of the boosted trees on the held-out rows."""
+class YardstickQuality(MedianQuality):
+    """The same of the boosted trees."""
 
-    mae: float
-    skill: float
-    """1 − MAE / MAE of the baseline."""
-    skill_low: float
-    skill_high: float
-    """95 % bootstrap interval of the skill, errors of trees and baseline paired."""
     seconds: float
     """What the yardstick cost: growing the trees and asking them."""
 
@@ -82,8 +79,12 @@ class Evaluation:
 
     def figures(self) -> dict[str, Figure]:
         """For the receipt."""
-        values = asdict(self)
-        return {"baseline": {"mae": values.pop("baseline_mae")}, **values}
+        return asdict(self)
+
+    @classmethod
+    def from_figures(cls, figures: Mapping[str, Figure]) -> Evaluation:
+        """The evaluation that a receipt holds."""
+        return msgspec.convert(figures, cls)
 
     def metrics(self) -> dict[str, float]:
         """The single figures, named as MLflow shows them."""
@@ -103,48 +104,24 @@ class Evaluation:
             f"{'baseline':18s} MAE {self.baseline_mae:.3f} {unit}",
         ]
 
-    @classmethod
-    def from_figures(cls, figures: Mapping[str, Figure]) -> Evaluation:
-        """The evaluation that a receipt holds."""
-        values = cast("dict[str, dict[str, float]]", dict(figures))
-        return cls(
-            held_out_rows=int(cast("int", figures["held_out_rows"])),
-            baseline_mae=values["baseline"]["mae"],
-            candidate=Quality(**values["candidate"]),
-            champion=Quality(**values["champion"]) if figures["champion"] else None,
-            champion_version=cast("str | None", figures["champion_version"]),
-            excess=Excess(**values["excess"]) if figures["excess"] else None,
-            nominal_coverage=cast("float", figures["nominal_coverage"]),
-            slices=tuple(SliceFound.from_figures(entry) for entry in cast("list[dict[str, Figure]]", figures["slices"])),
-            yardstick=YardstickQuality(**values["yardstick"]) if figures.get("yardstick") else None,
-        )
 
-
-def _prefixed(name: str, quality: Quality | YardstickQuality) -> dict[str, float]:
+def _prefixed(name: str, quality: MedianQuality) -> dict[str, float]:
     return {f"{name}_{figure}": value for figure, value in asdict(quality).items()}
 
 
-def _line(name: str, found: Quality | YardstickQuality, unit: str) -> str:
+def _line(name: str, found: MedianQuality, unit: str) -> str:
     return f"{name:18s} MAE {found.mae:.3f} {unit}  skill {found.skill:.3f} ({found.skill_low:.3f} to {found.skill_high:.3f})"
 
 
 def quality(predictions: NDArray[np.float32], rows: HeldOut) -> Quality:
     """The quality of predictions [n, 3] (median, low, high)."""
     median, low, high = predictions.astype(np.float64).T
+    coverage = float(np.mean((low <= rows.labels) & (rows.labels <= high)))
+    return Quality(**asdict(median_quality(median, rows)), coverage=coverage)
+
+
+def median_quality(median: Array, rows: HeldOut) -> MedianQuality:
+    """The quality of medians [n]."""
     errors = rows.errors(median)
     skill = skill_with_interval(errors, rows.errors(rows.baseline), rows.days)
-    return Quality(
-        mae=float(errors.mean()),
-        skill=skill.value,
-        skill_low=skill.low,
-        skill_high=skill.high,
-        coverage=float(np.mean((low <= rows.labels) & (rows.labels <= high))),
-    )
-
-
-def yardstick_quality(answer: TreesAnswer, rows: HeldOut) -> YardstickQuality:
-    """The quality of the trees' medians [n]."""
-    errors = rows.errors(answer.median)
-    skill = skill_with_interval(errors, rows.errors(rows.baseline), rows.days)
-    mae, seconds = float(errors.mean()), answer.seconds
-    return YardstickQuality(mae=mae, skill=skill.value, skill_low=skill.low, skill_high=skill.high, seconds=seconds)
+    return MedianQuality(mae=float(errors.mean()), skill=skill.value, skill_low=skill.low, skill_high=skill.high)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roundtrip.contracts.model_contract import Value
-from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import Gate, Slice
 from roundtrip.evaluation.skill import Excess, excess_with_interval
 
@@ -50,17 +48,6 @@ class SliceFigures:
     champion_mae: float | None
     excess: Excess | None
 
-    @classmethod
-    def from_figures(cls, entry: Mapping[str, Figure]) -> SliceFigures:
-        """What a receipt holds of a slice that is large enough."""
-        excess = cast("dict[str, float] | None", entry["excess"])
-        return cls(
-            mae=cast("float", entry["mae"]),
-            baseline_mae=cast("float", entry["baseline_mae"]),
-            champion_mae=cast("float | None", entry["champion_mae"]),
-            excess=Excess(**excess) if excess else None,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class SliceFound:
@@ -78,18 +65,6 @@ class SliceFound:
     def name(self) -> str:
         """As `origin = EWR`."""
         return f"{self.input} = {self.value}"
-
-    @classmethod
-    def from_figures(cls, entry: Mapping[str, Figure]) -> SliceFound:
-        """The slice that a receipt holds."""
-        figures = cast("dict[str, Figure] | None", entry["figures"])
-        return cls(
-            input=cast("str", entry["input"]),
-            value=cast("str", entry["value"]),
-            rows=cast("int", entry["rows"]),
-            days=cast("int", entry["days"]),
-            figures=SliceFigures.from_figures(figures) if figures else None,
-        )
 
 
 def slices_found(entry: Slice, unit: str, values: Sequence[Value], errors: Errors, gate: Gate) -> list[SliceFound]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
+import msgspec
 from pyspark.errors import PySparkException
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
@@ -70,8 +71,7 @@ class Commit:
 
     @classmethod
     def from_json(cls, content: str) -> Commit:
-        values = json.loads(content)
-        return cls(**values | {"provenance": Provenance(**values.get("provenance", {}))})
+        return msgspec.json.decode(content, type=cls)
 
 
 @dataclass(frozen=True)

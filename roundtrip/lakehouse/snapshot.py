@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
@@ -43,9 +44,7 @@ class Snapshot:
 
     @classmethod
     def from_json(cls, content: bytes | str) -> Snapshot:
-        values = json.loads(content)
-        values["partitions"] = tuple(values["partitions"])
-        return cls(**values)
+        return msgspec.json.decode(content, type=cls)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode()

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -50,7 +51,6 @@ class Ensemble(nn.Module):
         """What `save` wrote, ready to predict. Runs nothing from the files: they are JSON and plain tensors."""
         values = json.loads((folder / SHAPE_FILE).read_text())
         count = values.pop("networks")
-        shape = NetworkShape(**values | {name: tuple(values[name]) for name in ("category_sizes", "hidden")})
-        ensemble = cls(Network(shape) for _ in range(count))
+        ensemble = cls(Network(msgspec.convert(values, NetworkShape)) for _ in range(count))
         ensemble.load_state_dict(load_file(folder / WEIGHTS_FILE))
         return ensemble.eval()

@@ -84,7 +84,9 @@ def train(data: TrainingData, recipe: Recipe, *, checkpoints: Checkpoints, journ
             network, epoch = _train_network(data, own, after=epoch, checkpoints=checkpoints.of_network(place), journal=journal)
             networks.append(network)
         ensemble = Ensemble(networks)
-        return ensemble, replace(epoch, held_out_mae=_held_out_mae(ensemble, data.held_out.on(ensemble.gain.device)))
+        if len(networks) > 1:
+            epoch = replace(epoch, held_out_mae=_held_out_mae(ensemble, data.held_out.on(ensemble.gain.device)))
+        return ensemble, epoch
 
 
 def _train_network(

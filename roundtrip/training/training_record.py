@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import ReceiptMissing
 from roundtrip.contracts.receipts import Figure, RunFolder, TableVersion
@@ -39,8 +41,7 @@ class TrainingRecord:
 
     @classmethod
     def from_json(cls, content: bytes) -> TrainingRecord:
-        values = json.loads(content)
-        return cls(**values | {"tables": [TableVersion(**table) for table in values["tables"]]})
+        return msgspec.json.decode(content, type=cls)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=2).encode()

@@ -135,16 +135,14 @@ def release_of(receipts: Sequence[Receipt], run: DagRun) -> Release | None:
     if "promote_release" not in found:
         return None
     snapshot, evaluated, promoted = (found[job].figures for job in ("snapshot_dataset", "evaluate_model", "promote_release"))
-    candidate, baseline, champion, yardstick = (
-        _mapping(evaluated.get(side)) for side in ("candidate", "baseline", "champion", "yardstick")
-    )
+    candidate, champion, yardstick = (_mapping(evaluated.get(side)) for side in ("candidate", "champion", "yardstick"))
     return Release(
         version=str(promoted["version"]),
         partition=run.partition_key or "",
         partitions=_span(_texts(snapshot.get("partitions"))),
         rows=int(_number(snapshot.get("rows")) or 0),
         mae=_number(candidate["mae"]) or 0.0,
-        baseline_mae=_number(baseline["mae"]) or 0.0,
+        baseline_mae=_number(evaluated["baseline_mae"]) or 0.0,
         skill=_number(candidate["skill"]) or 0.0,
         champion_mae=_number(champion.get("mae")),
         yardstick_mae=_number(yardstick.get("mae")),

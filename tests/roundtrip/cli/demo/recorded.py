@@ -53,7 +53,7 @@ def release_receipts(*, version: str, champion_mae: float | None) -> list[Receip
             "evaluate_model",
             {
                 "candidate": {"mae": 11.0, "skill": 0.2},
-                "baseline": {"mae": 13.75},
+                "baseline_mae": 13.75,
                 "champion": champion,
                 "yardstick": {"mae": 11.1},
             },
