@@ -1,12 +1,13 @@
 """One rank of a bench's training, under torchrun: `train_rank.py FOLDER`, which holds train.parquet, held_out.parquet, recipe.json.
 
-Rank 0 leaves `model/` and `epochs.json` (loss, held-out MAE, rows a second, by epoch) there.
+Rank 0 leaves `model/` and `epochs.json` there: the epochs, and when each was recorded, seconds of a clock that only goes forward.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,11 +28,11 @@ class Kept:
     """Keeps the epochs, and prints them."""
 
     def __init__(self) -> None:
-        self.epochs: list[Epoch] = []
+        self.epochs: list[dict[str, float]] = []
 
     def record(self, epoch: Epoch) -> None:
         print(epoch, flush=True)
-        self.epochs.append(epoch)
+        self.epochs.append(asdict(epoch) | {"recorded_at": time.monotonic()})
 
 
 def main(folder: Path) -> None:
@@ -44,7 +45,7 @@ def main(folder: Path) -> None:
     if kept is not None:
         ensemble.save(folder / "model")
         (folder / "model" / CONTRACT_FILE).write_bytes(data.contract.to_json())
-        (folder / "epochs.json").write_text(json.dumps([asdict(epoch) for epoch in kept.epochs]))
+        (folder / "epochs.json").write_text(json.dumps(kept.epochs))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.content_hash import content_sha256
-from roundtrip.lakehouse.snapshot import Snapshot, load_rows
+from roundtrip.lakehouse.snapshot import Snapshot, load_rows, sha256_of_months
+from roundtrip.lakehouse.tables import PARTITION_COLUMN
 
 TRAIN_FILE, HELD_OUT_FILE = "train.parquet", "held_out.parquet"
 _GROUP_ROWS = 1 << 17
@@ -31,12 +33,18 @@ def restore(use_case: UseCase, snapshot: Snapshot, folder: Path) -> tuple[Path, 
     train, held_out = folder / TRAIN_FILE, folder / HELD_OUT_FILE
     _write(rows.train, train)
     _write(rows.held_out, held_out)
-    written = content_sha256(pa.concat_tables([pq.read_table(train), pq.read_table(held_out)]))
+    written = _sha256(pa.concat_tables([pq.read_table(train), pq.read_table(held_out)]), snapshot)
     if written != snapshot.content_sha256:
         raise SnapshotUnusable(
             f"{folder}: SHA-256 of the written rows is {written}, the snapshot's {snapshot.content_sha256}: write elsewhere."
         )
     return train, held_out
+
+
+def _sha256(rows: pa.Table, snapshot: Snapshot) -> str:
+    """Of rows in the order of train, then held out: within a month that is the order of time."""
+    months = {month: rows.filter(pc.equal(rows[PARTITION_COLUMN], month)) for month in snapshot.partitions}
+    return sha256_of_months({month: content_sha256(held) for month, held in months.items()})
 
 
 def _write(rows: pa.Table, path: Path) -> None:

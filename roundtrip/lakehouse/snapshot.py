@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -38,7 +39,7 @@ class Snapshot:
     outcomes_rows: int = 0
     """Rows of the months in the outcomes table."""
     content_sha256: str = ""
-    """Of all rows that `load_rows` gives. Empty in a snapshot from before this was recorded: its rows can't be checked."""
+    """Of all rows (sha256_of_months). Empty in a snapshot from before this was recorded: its rows can't be checked."""
     code_commit: str = ""
     """What the checkout stood at, with `+` for uncommitted changes."""
 
@@ -72,7 +73,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class SnapshotRows:
-    """Features and label, ordered by prediction time and key."""
+    """Features and label, month by month, a month's rows ordered by prediction time and key."""
 
     train: pa.Table
     held_out: pa.Table
@@ -87,12 +88,18 @@ def take_snapshot(use_case: UseCase, partitions: str) -> Snapshot:
     features, outcomes = open_table(use_case.name, use_case.features_table), open_table(use_case.name, use_case.outcomes_table)
     versions = features.version(), outcomes.version()
     months = _months(use_case, partitions, versions)
-    known = _ordered_rows(use_case, months, versions)
-    if not known.num_rows:
+    rows, digests = 0, {}
+    moments: list[datetime] = []
+    for month in months:
+        known = _labelled_rows(use_case, month, versions)
+        rows += known.num_rows
+        if known.num_rows:
+            moments += pc.min_max(known[use_case.prediction_time]).as_py().values()
+        digests[month] = content_sha256(known)
+    if not rows:
         raise SnapshotUnusable(f"{use_case.name}: no row of {months[0]}..{months[-1]} has a {use_case.label}: ingest the outcomes first.")
-    last = pc.max(known[use_case.prediction_time]).as_py()
-    held_out_from: datetime = last - timedelta(days=use_case.gate.held_out_days)
-    if pc.min(known[use_case.prediction_time]).as_py() >= held_out_from:
+    held_out_from = max(moments) - timedelta(days=use_case.gate.held_out_days)
+    if min(moments) >= held_out_from:
         days = use_case.gate.held_out_days
         raise SnapshotUnusable(f"{use_case.name}: {', '.join(months)} cover no more than the {days} held-out days: ask for more months.")
     return Snapshot(
@@ -100,28 +107,55 @@ def take_snapshot(use_case: UseCase, partitions: str) -> Snapshot:
         partitions=tuple(months),
         features_version=versions[0],
         outcomes_version=versions[1],
-        rows=known.num_rows,
+        rows=rows,
         held_out_from=held_out_from.isoformat(),
         features_rows=rows_in(features, months),
         outcomes_rows=rows_in(outcomes, months),
-        content_sha256=content_sha256(known),
+        content_sha256=sha256_of_months(digests),
         code_commit=code_commit(),
     )
 
 
 def load_rows(use_case: UseCase, snapshot: Snapshot) -> SnapshotRows:
-    """The snapshot's rows: all feature columns and the label, split at held_out_from. The same whenever it is called.
+    """All of the snapshot's rows in memory: all feature columns and the label, split at held_out_from. The same whenever it is called.
 
     Raises SnapshotUnusable when a pinned version is gone, or gives other rows than those that were pinned.
     """
-    rows = _ordered_rows(use_case, snapshot.partitions, (snapshot.features_version, snapshot.outcomes_version))
-    found = content_sha256(rows)
+    months = list(rows_by_month(use_case, snapshot))
+    return SnapshotRows(pa.concat_tables(month.train for month in months), pa.concat_tables(month.held_out for month in months))
+
+
+def rows_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[SnapshotRows]:
+    """The same rows a month at a time, for a set that memory doesn't hold at once. Other rows than those pinned raise after the last."""
+    versions, digests, rows = (snapshot.features_version, snapshot.outcomes_version), {}, 0
+    for month in snapshot.partitions:
+        known = _labelled_rows(use_case, month, versions)
+        digests[month] = content_sha256(known)
+        rows += known.num_rows
+        yield _split(use_case, snapshot, known)
+    found = sha256_of_months(digests)
     if snapshot.content_sha256 and found != snapshot.content_sha256:
         pinned = ", ".join(f"{table.table} version {table.version}" for table in snapshot.tables(use_case))
         raise SnapshotUnusable(
-            f"{use_case.name}: {pinned} give {rows.num_rows:,} rows with SHA-256 {found}; the snapshot has {snapshot.rows:,} rows with "
+            f"{use_case.name}: {pinned} give {rows:,} rows with SHA-256 {found}; the snapshot has {snapshot.rows:,} rows with "
             f"SHA-256 {snapshot.content_sha256}. The tables were changed behind their log: restore them, or take a new snapshot."
         )
+
+
+def categories_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[pa.Table]:
+    """The category columns of the rows to train on, a month at a time."""
+    versions = (snapshot.features_version, snapshot.outcomes_version)
+    columns = [use_case.prediction_time, *use_case.key, *(entry.name for entry in use_case.categories)]
+    for month in snapshot.partitions:
+        yield _split(use_case, snapshot, _labelled_rows(use_case, month, versions, columns=columns)).train
+
+
+def sha256_of_months(digests: Mapping[str, str]) -> str:
+    """The SHA-256 of a whole snapshot from those of its months' rows (content_hash.py)."""
+    return hashlib.sha256("".join(f"{month} {digests[month]}\n" for month in sorted(digests)).encode()).hexdigest()
+
+
+def _split(use_case: UseCase, snapshot: Snapshot, rows: pa.Table) -> SnapshotRows:
     moment = pa.scalar(datetime.fromisoformat(snapshot.held_out_from), type=rows.schema.field(use_case.prediction_time).type)
     late = pc.greater_equal(rows[use_case.prediction_time], moment)
     return SnapshotRows(rows.filter(pc.invert(late)), rows.filter(late))
@@ -146,18 +180,21 @@ def _months(use_case: UseCase, partitions: str, versions: tuple[int, int]) -> li
     return months
 
 
-def _ordered_rows(use_case: UseCase, months: Sequence[str], versions: tuple[int, int]) -> pa.Table:
-    """Features of the months joined with their label by key, by prediction time and key; rows without a label are left out."""
-    features = _pinned_rows(use_case, use_case.features_table, months, versions[0])
-    outcomes = _pinned_rows(use_case, use_case.outcomes_table, months, versions[1], columns=[*use_case.key, use_case.label])
+def _labelled_rows(use_case: UseCase, month: str, versions: tuple[int, int], columns: Sequence[str] | None = None) -> pa.Table:
+    """Features of the month joined by key with their label, which lies in the same month of the outcomes, by prediction time and key.
+
+    Rows without a label are left out.
+    """
+    features = _pinned_rows(use_case, use_case.features_table, month, versions[0], columns)
+    outcomes = _pinned_rows(use_case, use_case.outcomes_table, month, versions[1], [*use_case.key, use_case.label])
     labels = outcomes.filter(pc.is_valid(outcomes[use_case.label]))
     joined = features.join(labels, keys=list(use_case.key), join_type="inner")
     return joined.sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
 
 
-def _pinned_rows(use_case: UseCase, table: str, months: Sequence[str], version: int, columns: Sequence[str] | None = None) -> pa.Table:
+def _pinned_rows(use_case: UseCase, table: str, month: str, version: int, columns: Sequence[str] | None) -> pa.Table:
     try:
-        return read_table(use_case.name, table, version=version, partitions=months, columns=columns)
+        return read_table(use_case.name, table, version=version, partitions=[month], columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         missing = str(error).splitlines()[0]
     except DeltaError:
@@ -168,5 +205,5 @@ def _pinned_rows(use_case: UseCase, table: str, months: Sequence[str], version: 
     raise SnapshotUnusable(
         f"{use_case.name}.{table} can't be read at version {version} any more: {missing}. Housekeeping keeps the files of a cited version, "
         f"so somebody else changed them: bring {table_uri(use_case.name, table)} back from a backup of the store, or build "
-        f"{', '.join(months)} anew from the landed files (`roundtrip lineage` names them) and take a new snapshot."
+        f"{month} anew from the landed files (`roundtrip lineage` names them) and take a new snapshot."
     )

@@ -95,7 +95,7 @@ def _train_network(
     """Train one network; `after`: the last epoch of the one before it."""
     torch.manual_seed(recipe.seed)
     network = Network(NetworkShape.of(data.contract, recipe))
-    fit_inputs(network, data)
+    _fit_inputs_once(network, data)
     steps = len(data.train) // recipe.batch_size
     spread = SpreadNetwork(network, recipe, _loss_in(data, network.scale), steps=steps * recipe.epochs)
     data = TrainingData(data.contract, data.train.on(spread.engine.device), data.held_out.on(spread.engine.device))
@@ -108,6 +108,15 @@ def _train_network(
             journal.record(epoch)
         checkpoints.save(spread.engine, epoch.number, asdict(epoch))
     return spread.whole(), epoch
+
+
+def _fit_inputs_once(network: Network, data: TrainingData) -> None:
+    """By rank 0, for all: it sorts every column."""
+    if rank() == 0:
+        fit_inputs(network, data)
+    fitted = [dict(network.named_buffers())]
+    distributed.broadcast_object_list(fitted)
+    network.load_state_dict(fitted[0], strict=False)
 
 
 def _loss_in(data: TrainingData, scale: Tensor) -> Loss:

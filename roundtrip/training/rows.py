@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.errors import SnapshotUnusable
-from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.contracts.model_contract import ModelContract, Value
 from roundtrip.contracts.use_cases import UseCase
 
 RARE_BELOW = 20
@@ -51,16 +52,25 @@ class TrainingData:
 
 def training_data(use_case: UseCase, train: pa.Table, held_out: pa.Table) -> TrainingData:
     """Encode both tables by the vocabulary of `train`; raises SnapshotUnusable when either has no rows or a label is missing."""
-    for name, table in (("training", train), ("held-out", held_out)):
-        if table.num_rows == 0:
-            raise SnapshotUnusable(f"the snapshot has no {name} rows: add partitions, or lower the gate's held_out_days.")
-    contract = ModelContract.of(use_case, vocabulary(use_case, train))
+    refuse_empty(train.num_rows, held_out.num_rows)
+    contract = ModelContract.of(use_case, vocabulary(use_case, [train]))
     return TrainingData(contract, rows_of(contract, train, use_case.label), rows_of(contract, held_out, use_case.label))
 
 
-def vocabulary(use_case: UseCase, table: pa.Table) -> dict[str, list[str]]:
+def refuse_empty(train_rows: int, held_out_rows: int) -> None:
+    """Raises SnapshotUnusable when there are no rows to train on, or none held out."""
+    for name, rows in (("training", train_rows), ("held-out", held_out_rows)):
+        if rows == 0:
+            raise SnapshotUnusable(f"the snapshot has no {name} rows: add partitions, or lower the gate's held_out_days.")
+
+
+def vocabulary(use_case: UseCase, tables: Iterable[pa.Table]) -> dict[str, list[str]]:
     """The values of each category with at least RARE_BELOW rows, sorted: the same rows in any order give the same ids."""
-    counts = {entry.name: Counter(table[entry.name].drop_null().to_pylist()) for entry in use_case.categories}
+    counts: dict[str, Counter[Value]] = {entry.name: Counter() for entry in use_case.categories}
+    for table in tables:
+        for name, counted in counts.items():
+            values, rows = table[name].drop_null().value_counts().flatten()
+            counted.update(dict(zip(values.to_pylist(), rows.to_pylist(), strict=True)))
     return {name: sorted(str(value) for value, rows in counted.items() if rows >= RARE_BELOW) for name, counted in counts.items()}
 
 

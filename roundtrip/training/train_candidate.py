@@ -5,33 +5,31 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from torch import distributed
-
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.lakehouse.snapshot import Snapshot, load_rows
+from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_run import MlflowRun
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.ensemble import WEIGHTS_FILE
 from roundtrip.training.loop import train
+from roundtrip.training.mapped_rows import mapped_rows, write_rows
 from roundtrip.training.origin import Origin
 from roundtrip.training.ranks import world_size
-from roundtrip.training.rows import TrainingData, training_data
 from roundtrip.training.training_record import CONTRACT_FILE, TrainingRecord, checkpoint_folder, publish_model
 
 
 def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> TrainingRecord:
     """Train as rank 0 on the run folder's snapshot, and leave the model there. Raises SnapshotUnusable, TrainingDiverged."""
     snapshot = Snapshot.load(folder.uri)
-    rows = load_rows(use_case, snapshot)
-    data = training_data(use_case, rows.train, rows.held_out)
+    write_rows(use_case, snapshot, _rows_folder(fingerprint))
+    data = mapped_rows(_rows_folder(fingerprint))
     checkpoints = Checkpoints(checkpoint_folder(fingerprint))
     origin = Origin.here(use_case, snapshot, ranks=world_size())
     with MlflowRun.open(use_case, origin, run_folder=folder.uri, fingerprint=fingerprint) as run, tempfile.TemporaryDirectory() as scratch:
-        connect_ranks(use_case.recipe)
-        ensemble, last = train(_shared(data), use_case.recipe, checkpoints=checkpoints, journal=run)
+        connect_ranks(use_case.recipe)  # the others wait there until the rows are written
+        ensemble, last = train(data, use_case.recipe, checkpoints=checkpoints, journal=run)
         ensemble.save(Path(scratch))
         (Path(scratch) / CONTRACT_FILE).write_bytes(data.contract.to_json())
         record = TrainingRecord(
@@ -54,15 +52,11 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
 
 
 def follow_training(use_case: UseCase, *, fingerprint: str) -> None:
-    """Train as any other rank, on the rows that rank 0 sends."""
+    """Train as any other rank, on the rows that rank 0 has written."""
     connect_ranks(use_case.recipe)
-    train(_shared(None), use_case.recipe, checkpoints=Checkpoints(checkpoint_folder(fingerprint)), journal=None)
+    train(mapped_rows(_rows_folder(fingerprint)), use_case.recipe, checkpoints=Checkpoints(checkpoint_folder(fingerprint)), journal=None)
 
 
-def _shared(data: TrainingData | None) -> TrainingData:
-    """What rank 0 holds, on every rank: the store is read once, and every rank has the same rows."""
-    held = [data]
-    distributed.broadcast_object_list(held)
-    if held[0] is None:
-        raise RuntimeError("rank 0 called follow_training: it must lead.")
-    return held[0]
+def _rows_folder(fingerprint: str) -> Path:
+    """Beside the checkpoints, and gone with them."""
+    return checkpoint_folder(fingerprint) / "rows"

@@ -17,13 +17,13 @@ def test_missing_numbers_and_categories_become_nan_and_id_0() -> None:
 
 def test_rare_values_stay_out_of_the_vocabulary() -> None:
     colours = ["green"] * (RARE_BELOW - 1) + ["red"] * RARE_BELOW + [None] * RARE_BELOW
-    assert vocabulary(TINY, pa.table({"colour": colours})) == {"colour": ["red"]}
+    assert vocabulary(TINY, [pa.table({"colour": colours[:30]}), pa.table({"colour": colours[30:]})]) == {"colour": ["red"]}
 
 
 def test_the_vocabulary_does_not_depend_on_the_order_of_rows() -> None:
     table = tiny_rows()
     shuffled = table.take(np.random.default_rng(1).permutation(table.num_rows))
-    assert vocabulary(TINY, shuffled) == vocabulary(TINY, table)
+    assert vocabulary(TINY, [shuffled]) == vocabulary(TINY, [table])
 
 
 def test_values_that_only_the_held_out_rows_have_are_unknown() -> None:

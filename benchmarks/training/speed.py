@@ -1,0 +1,116 @@
+"""What training costs: rows a second beside a plain PyTorch loop, checkpoints, the start, the way from Delta to the first step, memory.
+
+`make bench-training`. Three rounds, Roundtrip and the plain loop (plain_rank.py) one after the other in each, on flight_eta's year;
+then the way from Delta tables on this disk for one year and for thirty (10 million rows). The result is committed as
+benchmarks/results/training_<hardware>_<date>.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import write_deltalake
+
+from benchmarks.keep_result import keep_result
+from benchmarks.training.trained import leave_rows, torchrun, trained
+from benchmarks.training.year import labelled_year
+from roundtrip.contracts.settings import REPOSITORY
+from roundtrip.lakehouse.snapshot import take_snapshot
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, table_uri
+from use_cases.flight_eta.declaration import USE_CASE
+
+ROUNDS, EPOCHS = 3, 4
+YEARS = (1, 30)
+RECIPE = replace(USE_CASE.recipe, epochs=EPOCHS)
+JUST_STARTED = 4096
+"""Rows of a training that costs little beside its start."""
+GOALS = {"ratio": 0.95, "checkpoint_share": 0.03, "start_cpu_s": 15, "first_step_s_of_a_year": 5}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(dir=REPOSITORY / ".roundtrip") as name:
+        scratch = Path(name)
+        rows = labelled_year(scratch / "year")
+        result = {
+            "what": "flight_eta's network trained on the rows of 2013",
+            "rows": rows.num_rows,
+            "recipe": asdict(RECIPE),
+            "goals": GOALS,
+            "beside_plain_pytorch": [beside_plain(scratch / f"ranks-{ranks}", rows, ranks) for ranks in (1, 2)],
+            "start_cpu_s": start_cpu_s(scratch / "start", rows.slice(0, JUST_STARTED)),
+            "from_delta": [from_delta(scratch / f"years-{years}", rows, years) for years in YEARS],
+        }
+    path = keep_result("training", result)
+    print(json.dumps({key: value for key, value in result.items() if key not in ("recipe", "what")}, indent=2))
+    print(f"Kept as {path}")
+
+
+def beside_plain(folder: Path, rows: pa.Table, ranks: int) -> dict[str, object]:
+    """Rows a second of both, the median of all epochs but each training's first, and what checkpoints cost."""
+    recipe = replace(RECIPE, ranks=ranks)
+    ours, plain, shares = [], [], []
+    folder.mkdir()
+    for number in range(ROUNDS):
+        run = trained(folder / f"ours-{number}", rows, rows.slice(0, JUST_STARTED), recipe)
+        ours += run.rows_per_second[1:]
+        shares.append(run.checkpoint_share)
+        leave_rows(folder / f"plain-{number}", rows, rows.slice(0, JUST_STARTED), recipe)
+        torchrun("plain_rank", folder / f"plain-{number}", ranks=ranks)
+        plain += [epoch["samples_per_second"] for epoch in json.loads((folder / f"plain-{number}" / "epochs.json").read_text())][1:]
+    return {
+        "ranks": ranks,
+        "rows_per_second": round(median(ours)),
+        "plain_rows_per_second": round(median(plain)),
+        "ratio": round(median(ours) / median(plain), 3),
+        "checkpoint_share": round(median(shares), 4),
+    }
+
+
+def start_cpu_s(folder: Path, rows: pa.Table) -> float:
+    """CPU seconds of a training of two ranks, torchrun included, that has next to nothing to do."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    trained(folder, rows, rows, replace(RECIPE, epochs=1, ranks=2))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
+
+
+def from_delta(folder: Path, rows: pa.Table, years: int) -> dict[str, object]:
+    """Two ranks, from Delta tables of so many years to the end of an epoch."""
+    os.environ |= {"ROUNDTRIP_STORAGE_ROOT": folder.as_uri(), "ROUNDTRIP_HOME": str(folder / "home")}
+    for year in range(years):
+        write_year(rows, year)
+    snapshot = take_snapshot(USE_CASE, f"..{2013 + years - 1}-12")
+    (folder / "snapshot.json").write_bytes(snapshot.to_json())
+    torchrun("from_delta_rank", folder, ranks=2)
+    ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
+    shutil.rmtree(folder)
+    return {"rows": snapshot.rows, "megabytes_encoded": round(snapshot.rows * 4 * (len(USE_CASE.inputs) + 1) / 1e6), "ranks": ranks}
+
+
+def write_year(rows: pa.Table, year: int) -> None:
+    """The rows, so many years later, appended to the tables of features and outcomes."""
+    later = pa.scalar(year * 365 * 86_400_000_000, pa.duration("us"))
+    changed = {
+        USE_CASE.prediction_time: pc.add(rows[USE_CASE.prediction_time], later),
+        USE_CASE.key[0]: pc.binary_join_element_wise(rows[USE_CASE.key[0]].cast(pa.string()), str(year), "/"),
+        PARTITION_COLUMN: pc.binary_join_element_wise(str(2013 + year), pc.utf8_slice_codeunits(rows[PARTITION_COLUMN], 4), ""),
+    }
+    for name, column in changed.items():
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+    outcomes = rows.select([*USE_CASE.key, USE_CASE.label, PARTITION_COLUMN])
+    for table, content in ((USE_CASE.features_table, rows.drop_columns([USE_CASE.label])), (USE_CASE.outcomes_table, outcomes)):
+        uri = table_uri(USE_CASE.name, table).removeprefix("file://")
+        write_deltalake(uri, content, partition_by=[PARTITION_COLUMN], mode="append")
+
+
+if __name__ == "__main__":
+    main()
