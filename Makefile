@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-loop bench-quality bench-readers bench-strategies bench-training bench-writers .roundtrip/bench
+.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-loop bench-quality bench-readers bench-strategies bench-training bench-writers .roundtrip/bench
 MONTHS ?= 6
 FACTORS ?= 1,10,100
 
@@ -61,6 +61,9 @@ bench-strategies: .roundtrip/bench  ## the network trained under every strategy
 
 bench-training: .roundtrip/bench  ## rows a second beside plain PyTorch, checkpoints, start, memory
 	@$(BIN)/python -m benchmarks.training.speed
+
+bench-faults: .roundtrip/bench  ## ranks killed at random: the same weights, and how much of the time is useful
+	@$(BIN)/python -m benchmarks.training.faults
 
 bench-quality: .roundtrip/bench  ## the network beside boosted trees: January to August, tested on October to December
 	@$(BIN)/python -m benchmarks.training.quality

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 
+from benchmarks.training.trained import BEGINS
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
@@ -32,7 +33,7 @@ class Kept:
 
     def record(self, epoch: Epoch) -> None:
         print(epoch, flush=True)
-        self.epochs.append(asdict(epoch) | {"recorded_at": time.monotonic()})
+        self.epochs.append(asdict(epoch) | {"recorded_at": time.monotonic(), "useful_time_ratio": epoch.useful_time_ratio})
 
 
 def main(folder: Path) -> None:
@@ -41,6 +42,8 @@ def main(folder: Path) -> None:
     connect_ranks(recipe)
     data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))
     kept = Kept() if rank() == 0 else None
+    if kept is not None:
+        print(BEGINS, flush=True)
     ensemble, _ = train(data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
     if kept is not None:
         ensemble.save(folder / "model")

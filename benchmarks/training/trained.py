@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.contracts.use_cases import Recipe
 
+BEGINS = "training begins"
+"""What a rank says before its first step."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -61,7 +64,16 @@ def leave_rows(folder: Path, train: pa.Table, held_out: pa.Table, recipe: Recipe
 
 
 def torchrun(module: str, folder: Path, *, ranks: int) -> None:
-    """Run that module of benchmarks/training on so many ranks of this machine, a thread each."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    rank = [*command, "-m", f"benchmarks.training.{module}", str(folder)]
-    subprocess.run(rank, cwd=REPOSITORY, env={"OMP_NUM_THREADS": "1"} | os.environ, check=True)
+    """Run that module of benchmarks/training on so many ranks of this machine."""
+    subprocess.run(torchrun_command(module, folder, ranks=ranks), cwd=REPOSITORY, env=rank_environment(), check=True)
+
+
+def torchrun_command(module: str, folder: Path, *, ranks: int) -> list[str]:
+    """Starts that module on so many ranks."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--shutdown-timeout=5", f"--nproc-per-node={ranks}"]
+    return [*command, "-m", f"benchmarks.training.{module}", str(folder)]
+
+
+def rank_environment() -> dict[str, str]:
+    """A thread for each rank."""
+    return {"OMP_NUM_THREADS": "1"} | os.environ
