@@ -118,6 +118,10 @@ class TrainingDiverged(BadRequest):
     """The loss became infinite or no number: the same snapshot and recipe would end the same way."""
 
 
+class TuningFailed(BadRequest):
+    """No trial of a tuning came to its end: there is no recipe to choose."""
+
+
 class RankLost(RoundtripError):
     """A rank kept the others waiting beyond the recipe's limit: hung, or its machine is gone."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -79,7 +79,7 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the network is built and trained."""
+    """How the network is built and trained. Raises BadDeclaration for a value that nothing can be trained with."""
 
     hidden: tuple[int, ...] = (256, 128)
     """Widths of the hidden layers."""
@@ -110,6 +110,52 @@ class Recipe:
     rank_timeout_s: float = 300.0
     """Seconds that a rank may keep the others waiting before it counts as hung, and the training fails. The longest wait is for rank 0 to
     read the snapshot: seconds for a year of rows."""
+
+    def __post_init__(self) -> None:
+        counts = {name: getattr(self, name) for name in ("networks", "embedding_width", "number_bins", "epochs", "batch_size", "ranks")}
+        counts |= {f"hidden layer {place}": width for place, width in enumerate(self.hidden, 1)}
+        for name, count in counts.items():
+            if not isinstance(count, int) or count < 1:
+                raise BadDeclaration(f"recipe: {name} is {count!r} (a whole number, 1 at least).")
+        if not self.hidden:
+            raise BadDeclaration("recipe: hidden is empty (one layer at least).")
+        if not 0 <= self.input_dropout < 1:
+            raise BadDeclaration(f"recipe: input_dropout is {self.input_dropout} (0 at least, less than 1): it is a probability.")
+        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.rank_timeout_s > 0):
+            raise BadDeclaration(
+                f"recipe: learning_rate is {self.learning_rate} (more than 0), weight_decay {self.weight_decay} (0 at least), "
+                f"rank_timeout_s {self.rank_timeout_s} (more than 0)."
+            )
+
+
+TUNABLE = (
+    "hidden", "networks", "embedding_width", "number_bins", "input_dropout", "epochs", "batch_size", "learning_rate", "weight_decay",
+)  # fmt: skip
+"""Fields of a recipe that tuning may vary: those that decide on what is learned, not on where and how fast."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Between:
+    """A number of the recipe that tuning varies in a range, both ends included. UseCase raises BadDeclaration for one that can't be."""
+
+    field: str
+    """Name of the recipe's field, one of TUNABLE."""
+    low: float
+    """Least value, in the field's unit; a whole number where the field is one."""
+    high: float
+    """Greatest value."""
+    log: bool = False
+    """Whether it is the logarithm that is spread evenly: for what counts in factors, such as a learning rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneOf:
+    """A field of the recipe that tuning varies among named values. UseCase raises BadDeclaration for one that can't be."""
+
+    field: str
+    """Name of the recipe's field, one of TUNABLE."""
+    choices: tuple[int | float | tuple[int, ...], ...]
+    """Values, in the field's unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +231,8 @@ class UseCase:
     prediction_time: str
     """Timestamp column (UTC) of the features table: when the prediction was due. Orders rows, splits train from held-out."""
     recipe: Recipe = Recipe()
+    search: tuple[Between | OneOf, ...] = ()
+    """What tuning may vary of the recipe, which lies within: tuning tries it first, so it never ends with a worse one."""
     gate: Gate = Gate()
     retrain: RetrainPolicy = RetrainPolicy()
     row_limit: float = 0.05
@@ -195,12 +243,16 @@ class UseCase:
     """What the predictions must not be used for, and what the model can't know, a sentence each: a section of the model card."""
 
     def __post_init__(self) -> None:
-        """Raises BadDeclaration when a slice fits none of the inputs."""
+        """Raises BadDeclaration when a slice fits none of the inputs, or the recipe can't be varied as `search` says."""
         sliced = [entry.input for entry in self.slices]
         for entry in self.slices:
             kind = next((known.kind for known in self.inputs if known.name == entry.input), None)
             if fault := _fault_of_slice(entry, kind, sliced.count(entry.input)):
                 raise BadDeclaration(f"use case {self.name}, slice {entry.input!r}: {fault}.")
+        searched = [entry.field for entry in self.search]
+        for varied in self.search:
+            if fault := _fault_of_search(varied, self.recipe, searched.count(varied.field)):
+                raise BadDeclaration(f"use case {self.name}, search of {varied.field!r}: {fault}.")
 
     @property
     def nominal_coverage(self) -> float:
@@ -237,4 +289,46 @@ def _fault_of_slice(entry: Slice, kind: str | None, times: int) -> str:
         return "it has no bands, and a number is sliced in bands: say where they part"
     if any(low >= high for low, high in pairwise(entry.bands)):
         return f"its bands {entry.bands} don't rise: put them in order, each once"
+    return ""
+
+
+def _fault_of_search(entry: Between | OneOf, recipe: Recipe, times: int) -> str:
+    """Empty when there is none. `times` that field is searched."""
+    if entry.field not in TUNABLE:
+        return f"tuning can't vary such a field: name one of {', '.join(TUNABLE)}"
+    if times > 1:
+        return f"declared {times} times: declare it once"
+    declared = getattr(recipe, entry.field)
+    fault = _fault_of_range(entry, declared) if isinstance(entry, Between) else _fault_of_choices(entry, declared)
+    if fault:
+        return fault
+    for value in (entry.low, entry.high) if isinstance(entry, Between) else entry.choices:
+        try:
+            replace(recipe, **{entry.field: value})  # type: ignore[arg-type]
+        except BadDeclaration as refusal:
+            return f"the recipe refuses {value!r} ({refusal})"
+    return ""
+
+
+def _fault_of_range(entry: Between, declared: object) -> str:
+    if not isinstance(declared, int | float):
+        return "it is no number: use OneOf, and name its choices"
+    if entry.low >= entry.high:
+        return f"low {entry.low} is not below high {entry.high}: put them in order"
+    if entry.log and entry.low <= 0:
+        return f"low is {entry.low}, whose logarithm is no number: more than 0 with log"
+    if isinstance(declared, int) and not (isinstance(entry.low, int) and isinstance(entry.high, int)):
+        return f"it is a whole number, and {entry.low} to {entry.high} are not: write both without a point"
+    if not entry.low <= declared <= entry.high:
+        return f"the declared recipe's {declared} is not within {entry.low} to {entry.high}: it is the first that tuning tries"
+    return ""
+
+
+def _fault_of_choices(entry: OneOf, declared: object) -> str:
+    if len(set(entry.choices)) < max(2, len(entry.choices)):
+        return f"the choices {entry.choices} are not two different ones at least: name each once"
+    if any(isinstance(choice, tuple) != isinstance(declared, tuple) for choice in entry.choices):
+        return f"a choice of {entry.choices} is not of the kind of the declared recipe's {declared}"
+    if declared not in entry.choices:
+        return f"the declared recipe's {declared} is none of the choices {entry.choices}: it is the first that tuning tries"
     return ""

@@ -1,6 +1,6 @@
 """Minutes late on arrival, predicted at push-back, for flights that leave New York (EWR, JFK, LGA)."""
 
-from roundtrip.contracts.use_cases import Baseline, Feed, Input, Output, Slice, UseCase
+from roundtrip.contracts.use_cases import Baseline, Between, Feed, Input, OneOf, Output, Slice, UseCase
 
 CATEGORIES = (
     Input(name="carrier", kind="category", unit="IATA code", meaning="operating airline", optional=False),
@@ -89,6 +89,16 @@ USE_CASE = UseCase(
         Slice(input="scheduled_departure_hour", bands=(9, 12, 15, 18)),
     ),
     prediction_time="pushed_back_at",
+    search=(
+        Between(field="learning_rate", low=5e-4, high=1e-2, log=True),
+        Between(field="weight_decay", low=1e-6, high=1e-1, log=True),
+        OneOf(field="hidden", choices=((128, 64), (256, 128), (512, 256), (256, 128, 64))),
+        Between(field="embedding_width", low=4, high=16),
+        Between(field="number_bins", low=4, high=24),
+        Between(field="input_dropout", low=0.0, high=0.3),
+        OneOf(field="batch_size", choices=(512, 1024, 2048, 4096)),
+        Between(field="epochs", low=3, high=10),
+    ),
     intended_use="Tells passengers, crews and connecting operations, at push-back, when a flight from New York will arrive: the median as "
     "the estimate, the interval as its margin. A person decides on what follows from it.",
     limits=(

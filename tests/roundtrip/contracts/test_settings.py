@@ -25,7 +25,7 @@ def test_every_setting_is_documented() -> None:
     assert not missing, f"write a docstring under {missing} in roundtrip/contracts/settings.py: its unit and why one would change it"
 
 
-@pytest.mark.parametrize("name", ["Slice", "Recipe", "Gate", "RetrainPolicy"])
+@pytest.mark.parametrize("name", ["Slice", "Recipe", "Between", "OneOf", "Gate", "RetrainPolicy"])
 def test_every_field_that_a_use_case_tunes_is_documented(name: str) -> None:
     missing = undocumented_fields(use_cases_module, name)
     assert not missing, f"write a docstring under {missing} of {name} in roundtrip/contracts/use_cases.py"
