@@ -50,6 +50,43 @@ def learning_curve(losses: Sequence[float], maes: Sequence[float], *, unit: str)
     return _png(figure)
 
 
+def optimization_history(complete: Mapping[int, float], pruned: Mapping[int, float], *, declared: float | None, unit: str) -> bytes:
+    """MAE by number of trial, in `unit`: of complete ones, the least so far as a line; of pruned ones what they reported last.
+
+    `declared`: MAE of the declared recipe, where there is one.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (axes,) = _figure("Trials", width=8, height=4)
+    best, steps = np.minimum.accumulate([complete[number] for number in sorted(complete)]), sorted(complete)
+    last = max([*complete, *pruned])
+    axes.step([*steps, last], [*best, best[-1]], where="post", color=BLUE, linewidth=1.2, label=f"least so far: {best[-1]:.3f}")
+    axes.plot(steps, [complete[number] for number in steps], linestyle="", marker="o", markersize=5, color=BLUE, label="complete")
+    if pruned:
+        axes.plot(list(pruned), list(pruned.values()), linestyle="", marker="x", markersize=5, color=GREY, label="ended early")
+    if declared is not None:
+        axes.axhline(declared, color=ORANGE, linestyle="--", linewidth=1, label=f"declared recipe: {declared:.3f}")
+    every, low = [*complete.values(), *pruned.values()], float(best[-1])
+    span = float(max(np.median(every), declared or 0)) - low or 1.0
+    top = min(max(every) + 0.2 * span, low + 4 * span)  # one that went astray would squeeze all others into a line
+    above = sum(value > top for value in every)
+    axes.set(xlabel=f"trial ({above} above the axes)" if above else "trial", ylabel=f"validation MAE ({unit})")
+    axes.set(xlim=(-0.5, last + 0.5), ylim=(low - 0.2 * span, top))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(axes)
+    return _png(figure)
+
+
+def parameter_importance(importances: Mapping[str, float]) -> bytes:
+    """Share of the MAE's variance over the trials that each parameter explains, the largest on top."""
+    figure, (axes,) = _figure("What the MAE depends on", width=8, height=max(3.4, 1.4 + 0.3 * len(importances)))
+    ordered = sorted(importances.items(), key=lambda entry: entry[1])
+    bars = axes.barh([name for name, _ in ordered], [share for _, share in ordered], color=BLUE, height=0.6)
+    axes.bar_label(bars, labels=[f"{share:.0%}" for _, share in ordered], padding=4, fontsize=8, color=INK)
+    axes.set(xlabel="share of the variance explained (fANOVA)", xlim=(0, 1.08 * max(importances.values())))
+    return _png(figure)
+
+
 def residuals(medians: Array, labels: Array, *, unit: str) -> bytes:
     """Label − prediction by prediction, both [n] in `unit`: all rows as shades, median and middle 80 % of BINS groups as lines."""
     figure, (axes,) = _figure("Residuals by predicted value", width=8, height=4.6)

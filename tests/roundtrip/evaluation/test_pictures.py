@@ -7,7 +7,7 @@ from PIL import Image
 
 from roundtrip.evaluation.evaluate import Champion, Columns, ask
 from roundtrip.evaluation.evaluate_candidate import drawn
-from roundtrip.evaluation.pictures import calibration, error_by_slice, learning_curve, residuals
+from roundtrip.evaluation.pictures import calibration, error_by_slice, learning_curve, optimization_history, parameter_importance, residuals
 from roundtrip.evaluation.yardstick import TreesAnswer
 from tests.roundtrip.training.tiny import TINY, tiny_rows
 
@@ -35,7 +35,19 @@ def by_slice() -> bytes:
     return error_by_slice({"origin": names, "carrier": names}, {"candidate": MEDIANS, "baseline": MEDIANS + 9}, LABELS, unit="min")
 
 
-@pytest.mark.parametrize("draw", [curve, by_prediction, of_interval, by_slice])
+def of_trials() -> bytes:
+    return optimization_history({0: 9.8, 1: 9.9, 3: 9.6, 4: 30.0}, {2: 10.4}, declared=9.8, unit="min")
+
+
+def of_one_trial() -> bytes:
+    return optimization_history({0: 9.8}, {}, declared=None, unit="min")
+
+
+def of_parameters() -> bytes:
+    return parameter_importance({"learning_rate": 0.7, "hidden": 0.3, "epochs": 0.0})
+
+
+@pytest.mark.parametrize("draw", [curve, by_prediction, of_interval, by_slice, of_trials, of_one_trial, of_parameters])
 def test_a_picture_is_small_readable_and_the_same_each_time(draw: Callable[[], bytes]) -> None:
     picture = draw()
     assert len(picture) < LARGEST_BYTES
