@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.serving.compile_candidate import compile_candidate
+from roundtrip.training.chosen_recipe import use_case_of_run
 from use_cases import use_case_named
 
 
@@ -14,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with receipt_for(request) as receipt:
         folder = RunFolder(request.run_dir)
         version = str(folder.receipt("register_model").figures["version"])
-        published = compile_candidate(use_case_named(request.use_case), folder, version)
+        published = compile_candidate(use_case_of_run(use_case_named(request.use_case), folder), folder, version)
         receipt.figures.update(
             version=version,
             engine=published.compiled.engine,

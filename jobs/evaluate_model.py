@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.evaluation.evaluate_candidate import evaluate_candidate
 from roundtrip.registry.mlflow_run import log_metrics, log_pictures
+from roundtrip.training.chosen_recipe import use_case_of_run
 from roundtrip.training.training_record import read_record
 from use_cases import use_case_named
 
@@ -16,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with receipt_for(request) as receipt:
         folder = RunFolder(request.run_dir)
         record = read_record(folder)
-        use_case = use_case_named(request.use_case)
+        use_case = use_case_of_run(use_case_named(request.use_case), folder)
         evaluated = evaluate_candidate(use_case, folder)
         evaluation = evaluated.evaluation
         print("\n".join(evaluation.lines(use_case.outputs[0].unit)), flush=True)

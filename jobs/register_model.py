@@ -8,6 +8,7 @@ from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.evaluation.judge import Judgement
 from roundtrip.evaluation.quality import Evaluation
 from roundtrip.registry.mlflow_registry import register
+from roundtrip.training.chosen_recipe import use_case_of_run
 from use_cases import use_case_named
 
 
@@ -17,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = RunFolder(request.run_dir)
         judgement = Judgement.from_figures(folder.receipt("judge_candidate").figures)
         evaluation = Evaluation.from_figures(folder.receipt("evaluate_model").figures)
-        registered = register(use_case_named(request.use_case), folder, evaluation, judgement)
+        registered = register(use_case_of_run(use_case_named(request.use_case), folder), folder, evaluation, judgement)
         receipt.figures |= {"version": registered.version, "mlflow_run_id": registered.mlflow_run_id}
         receipt.links |= {"Model card": registered.card_uri, "Model version": registered.url, "MLflow run": registered.run_url}
 

@@ -1,4 +1,4 @@
-"""Train the candidate on the run's snapshot.
+"""Train the candidate on the run's snapshot, by the recipe that tune_model chose, or as declared.
 
 Under torchrun this is one of its ranks; started plainly it becomes torchrun. Killed and run again with the same --run-dir it goes
 on from the last whole checkpoint; a training that is finished returns at once.
@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
-from roundtrip.training.ranks import become_torchrun, end_with_torchrun, rank, started_by_torchrun
+from roundtrip.training.chosen_recipe import use_case_of_run
+from roundtrip.training.ranks import become_torchrun, end_with_parent, rank, started_by_torchrun
 from roundtrip.training.run_rank import follow, lead
 from use_cases import use_case_named
 
@@ -20,10 +21,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = job_parser("train_model", __doc__ or "")
     parser.add_argument("--ranks", type=int, help="processes to start; the recipe's when left out. Under torchrun, torchrun decides")
     request = parser.parse_args(arguments)
-    use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
+    folder = RunFolder(request.run_dir)
+    use_case = use_case_of_run(use_case_named(request.use_case), folder)
     if not started_by_torchrun():
         become_torchrun("jobs.train_model", arguments, ranks=request.ranks or use_case.recipe.ranks)
-    end_with_torchrun()
+    end_with_parent()
     if rank() > 0:
         follow(use_case, folder)
         return

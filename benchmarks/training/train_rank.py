@@ -19,7 +19,7 @@ from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
-from roundtrip.training.ranks import end_with_torchrun, rank
+from roundtrip.training.ranks import end_with_parent, rank
 from roundtrip.training.rows import training_data
 from roundtrip.training.training_record import CONTRACT_FILE
 from use_cases.flight_eta.declaration import USE_CASE
@@ -37,7 +37,7 @@ class Kept:
 
 
 def main(folder: Path) -> None:
-    end_with_torchrun()
+    end_with_parent()
     recipe = msgspec.json.decode((folder / "recipe.json").read_bytes(), type=Recipe)
     connect_ranks(recipe)
     data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,11 +76,12 @@ def reproduce(
 
 
 def differences_here(original: FinishedTraining) -> list[str]:
-    """What is not as it was for `original`, in this checkout and on this machine."""
+    """What is not as it was for `original`, in this checkout and on this machine. Not the recipe: the one that was kept is trained."""
     from roundtrip.training.origin import Origin, differences
 
     then = original.origin
-    return differences(then, Origin.here(load_use_case(then.use_case), then.snapshot, ranks=then.ranks))
+    use_case = replace(load_use_case(then.use_case), recipe=then.recipe, search=())
+    return differences(then, Origin.here(use_case, then.snapshot, ranks=then.ranks))
 
 
 def not_reproducible(original: FinishedTraining, found: list[str]) -> NotReproducible:
@@ -92,12 +93,14 @@ def not_reproducible(original: FinishedTraining, found: list[str]) -> NotReprodu
 
 
 def train_again(original: FinishedTraining) -> TrainingRecord:
-    """Run the job `train_model` in a run folder of its own; raises RunFailed when it does not end well."""
+    """Run the job `train_model` with the kept recipe in a run folder of its own; raises RunFailed when it does not end well."""
+    from roundtrip.training.chosen_recipe import ChosenRecipe
     from roundtrip.training.training_record import read_record
 
     then = original.origin
     folder = RunFolder.of(f"{then.use_case}.reproduce", f"{original.run_id}_{datetime.now(UTC):%Y%m%dT%H%M%S}")
     then.snapshot.save(folder.uri)
+    ChosenRecipe(recipe=then.recipe).save(folder)
     job = [sys.executable, "-m", "jobs.train_model", "--use-case", then.use_case, "--run-dir", folder.uri, "--ranks", str(then.ranks)]
     variables = environment.inherited() | environment.addresses(load_stack())
     finished = subprocess.run(job, env=variables, cwd=repository_path(), stdout=sys.stderr, check=False)

@@ -32,6 +32,7 @@ from roundtrip.registry import pyfunc_loader
 from roundtrip.registry.card_pages import as_html, as_markdown, plain
 from roundtrip.registry.mlflow_run import FINGERPRINT_TAG, RUN_FOLDER_TAG, client, log_metrics
 from roundtrip.registry.model_card import HTML_FILE, MARKDOWN_FILE, Origin, model_card
+from roundtrip.training.chosen_recipe import ChosenRecipe
 from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER, read_record
 
 CANDIDATE, CHALLENGER, CHAMPION = "candidate", "challenger", "champion"
@@ -60,7 +61,9 @@ def register(use_case: UseCase, folder: RunFolder, evaluation: Evaluation, judge
     record = read_record(folder)
     found = _version_of_training(use_case.name, record.fingerprint)
     if found is None:
-        origin = Origin(folder=folder, snapshot=Snapshot.load(folder.uri), record=record, evaluation=evaluation, judgement=judgement)
+        chosen, snapshot = ChosenRecipe.load(folder), Snapshot.load(folder.uri)
+        tuning = chosen.tuning if chosen else None
+        origin = Origin(folder=folder, snapshot=snapshot, record=record, evaluation=evaluation, judgement=judgement, tuning=tuning)
         with tempfile.TemporaryDirectory() as scratch:
             found = _create_version(use_case, origin, Path(scratch))
     set_alias(use_case.name, CANDIDATE, found.version)

@@ -19,10 +19,11 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from roundtrip.contracts.errors import ServiceUnavailable, UnknownTraining
-from roundtrip.contracts.receipts import TableVersion
+from roundtrip.contracts.receipts import TableVersion, code_commit
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.pictures import learning_curve
+from roundtrip.training.chosen_recipe import Tuning
 from roundtrip.training.machine import Load
 from roundtrip.training.origin import ORIGIN_FILE, Origin
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 FINGERPRINT_TAG = "roundtrip.fingerprint"
 RUN_FOLDER_TAG = "roundtrip.run_folder"
 WEIGHTS_TAG, REPRODUCES_TAG = "roundtrip.weights_sha256", "roundtrip.reproduces"
+TUNING_TAG = "roundtrip.tuning_run"
+"""Of a training: the run of the tuning that chose its recipe."""
 PICTURES = "pictures"
 """Folder of a run's artefacts."""
 
@@ -45,21 +48,15 @@ class MlflowRun:
         self._load = Load()
 
     @classmethod
-    def open(cls, use_case: UseCase, origin: Origin, *, run_folder: str, fingerprint: str) -> MlflowRun:
-        """The run of this training: the one that an earlier attempt began, or a new one that says what it starts from."""
-        experiment = _experiment(use_case.name)
-        found = client().search_runs([experiment], filter_string=f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'", max_results=1)
-        if found:
-            client().update_run(found[0].info.run_id, status="RUNNING")
-            return cls(found[0])
-        tags = {
-            FINGERPRINT_TAG: fingerprint,
-            RUN_FOLDER_TAG: run_folder,
-            "mlflow.source.name": "jobs.train_model",
-            "mlflow.source.type": "JOB",
-            "mlflow.source.git.commit": origin.code_commit,
-        }
-        run = client().create_run(experiment, tags=tags, run_name=run_folder.rstrip("/").rsplit("/", 1)[-1])
+    def open(cls, use_case: UseCase, origin: Origin, *, run_folder: str, fingerprint: str, tuning: Tuning | None = None) -> MlflowRun:
+        """The run of this training: the one that an earlier attempt began, or a new one that says what it starts from.
+
+        `tuning`: what the recipe was chosen by.
+        """
+        if found := found_run(use_case.name, fingerprint):
+            return cls(found)
+        tags = {RUN_FOLDER_TAG: run_folder} | ({TUNING_TAG: tuning.mlflow_run_id} if tuning else {})
+        run = create_run(use_case.name, fingerprint, name=run_folder.rstrip("/").rsplit("/", 1)[-1], job="train_model", tags=tags)
         run_id = run.info.run_id
         client().set_tag(run_id, "mlflow.note.content", _description(use_case, run_folder, run_id))
         client().log_batch(run_id, params=[Param(name, str(value)) for name, value in origin.parameters().items()])
@@ -127,6 +124,21 @@ def tag_reproduction(run_id: str, *, original: str, same: bool) -> None:
 def client() -> MlflowClient:
     """The server of the settings; user and password come from MLFLOW_TRACKING_* too."""
     return MlflowClient(tracking_uri=settings().mlflow_url)
+
+
+def found_run(use_case_name: str, fingerprint: str) -> Run | None:
+    """The run of that fingerprint in the use case's experiment, which runs again; None when there is none yet."""
+    found = client().search_runs([_experiment(use_case_name)], filter_string=f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}'", max_results=1)
+    if not found:
+        return None
+    client().update_run(found[0].info.run_id, status="RUNNING")
+    return found[0]
+
+
+def create_run(use_case_name: str, fingerprint: str, *, name: str, job: str, tags: Mapping[str, str]) -> Run:
+    """A new run in the use case's experiment, to be found by its fingerprint."""
+    source = {"mlflow.source.name": f"jobs.{job}", "mlflow.source.type": "JOB", "mlflow.source.git.commit": code_commit()}
+    return client().create_run(_experiment(use_case_name), tags={FINGERPRINT_TAG: fingerprint, **source, **tags}, run_name=name)
 
 
 def run_url(run: Run) -> str:

@@ -17,6 +17,7 @@ from roundtrip.evaluation.skill import Excess
 from roundtrip.evaluation.slices import SliceFound
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.card_pages import Card, Points, Section, Table
+from roundtrip.training.chosen_recipe import Tuning
 from roundtrip.training.training_record import TrainingRecord
 
 MARKDOWN_FILE, HTML_FILE = "MODEL_CARD.md", "model_card.html"
@@ -33,6 +34,8 @@ class Origin:
     record: TrainingRecord
     evaluation: Evaluation
     judgement: Judgement
+    tuning: Tuning | None = None
+    """What chose the recipe; None where it is the declared one."""
 
 
 def model_card(use_case: UseCase, origin: Origin) -> Card:
@@ -49,7 +52,7 @@ def model_card(use_case: UseCase, origin: Origin) -> Card:
             _calibration(use_case, origin.evaluation),
             _gate(origin.judgement),
             _data(use_case, origin),
-            _recipe(use_case, origin.record),
+            _recipe(use_case, origin.record, origin.tuning),
             Section("Inputs", (Table(("Input", "Unit", "Range", "Meaning"), tuple(_input_cells(entry) for entry in use_case.inputs)),)),
         ),
     )
@@ -145,12 +148,24 @@ def _data(use_case: UseCase, origin: Origin) -> Section:
     return Section("Data", (Table(("", ""), tuple(facts.items())),))
 
 
-def _recipe(use_case: UseCase, record: TrainingRecord) -> Section:
-    """As declared, and how the training ended."""
-    declared = {name.replace("_", " "): str(value) for name, value in asdict(use_case.recipe).items() if name != "ranks"}
+def _recipe(use_case: UseCase, record: TrainingRecord, tuning: Tuning | None) -> Section:
+    """As trained, what chose it, and how the training ended."""
+    trained = {name.replace("_", " "): str(value) for name, value in asdict(use_case.recipe).items() if name != "ranks"}
     ended = {"ranks": str(record.ranks), "epochs trained": str(record.epochs), "last loss": f"{record.final_loss:.4g}"}
     text = "A network with preprocessing inside it, trained with DeepSpeed; it predicts the correction to the baseline."
-    return Section("Recipe", (text, Table(("", ""), tuple((declared | ended).items()))))
+    return Section("Recipe", (text, _chosen_by(use_case, tuning), Table(("", ""), tuple((trained | ended).items()))))
+
+
+def _chosen_by(use_case: UseCase, tuning: Tuning | None) -> str:
+    if tuning is None:
+        return "The recipe is the declared one."
+    unit = use_case.outputs[0].unit
+    declared = "the declared recipe's trial failed" if tuning.declared_mae is None else f"the declared recipe {tuning.declared_mae:.2f}"
+    return (
+        f"The recipe was tuned: the best of {tuning.trials} trials, of which {tuning.pruned} were ended early ({tuning.failed} more "
+        f"failed). They were judged on the last {use_case.gate.held_out_days} days of the training rows, on none that this model is judged "
+        f"on. MAE there {tuning.validation_mae:.2f} {unit}, {declared}."
+    )
 
 
 def _input_cells(entry: Input) -> tuple[str, ...]:

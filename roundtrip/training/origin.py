@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from roundtrip.contracts.receipts import Figure, code_commit
-from roundtrip.contracts.use_cases import UseCase
+from roundtrip.contracts.use_cases import Recipe, UseCase
 from roundtrip.lakehouse.snapshot import Snapshot
+from roundtrip.training.chosen_recipe import recipe_of
 from roundtrip.training.machine import Environment
 from roundtrip.training.training_record import declaration
 
@@ -46,6 +47,11 @@ class Origin:
         values = json.loads(content)
         snapshot = Snapshot.from_json(json.dumps(values.pop("snapshot")))
         return cls(snapshot=snapshot, environment=Environment(**values.pop("environment")), **values)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was trained, declared or tuned. Raises BadRequest for a recipe of another version of Roundtrip."""
+        return recipe_of(cast("dict[str, Figure]", self.declaration["recipe"]))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True)

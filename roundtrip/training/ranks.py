@@ -28,17 +28,22 @@ def world_size() -> int:
     return int(os.environ["WORLD_SIZE"])
 
 
-def end_with_torchrun() -> None:
-    """Have the kernel kill this rank when torchrun is gone, however it went (prctl(2), PR_SET_PDEATHSIG).
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it is gone, however it went (prctl(2), PR_SET_PDEATHSIG).
 
     torchrun starts each rank in a session of its own: a kill -9 of torchrun, or of its process group, would leave ranks training
-    beside those of the next attempt, into the same checkpoints.
+    beside those of the next attempt, into the same checkpoints. So would a kill -9 of a tuning leave its trials.
     """
     parent = os.getppid()
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:  # it went before the kernel knew
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_the_only_rank() -> None:
+    """Make this process a training of one rank, without torchrun, whose start takes as long as an epoch."""
+    os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
 
 
 def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int) -> None:

@@ -11,6 +11,7 @@ from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_run import MlflowRun
 from roundtrip.training.checkpoints import Checkpoints
+from roundtrip.training.chosen_recipe import ChosenRecipe
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.ensemble import WEIGHTS_FILE
 from roundtrip.training.loop import train
@@ -27,7 +28,9 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     data = mapped_rows(_rows_folder(fingerprint))
     checkpoints = Checkpoints(checkpoint_folder(fingerprint))
     origin = Origin.here(use_case, snapshot, ranks=world_size())
-    with MlflowRun.open(use_case, origin, run_folder=folder.uri, fingerprint=fingerprint) as run, tempfile.TemporaryDirectory() as scratch:
+    chosen = ChosenRecipe.load(folder)
+    run = MlflowRun.open(use_case, origin, run_folder=folder.uri, fingerprint=fingerprint, tuning=chosen.tuning if chosen else None)
+    with run, tempfile.TemporaryDirectory() as scratch:
         connect_ranks(use_case.recipe)  # the others wait there until the rows are written
         ensemble, last = train(data, use_case.recipe, checkpoints=checkpoints, journal=run)
         ensemble.save(Path(scratch))

@@ -10,6 +10,7 @@ import pytest
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.lakehouse.snapshot import Snapshot
+from roundtrip.training.chosen_recipe import ChosenRecipe, use_case_of_run
 from roundtrip.training.training_record import TrainingRecord, fingerprint, publish_model
 from use_cases import use_case_named
 
@@ -67,6 +68,17 @@ def test_a_finished_training_returns_at_once_with_the_same_figures(folder: RunFo
     assert receipt.figures == record.figures()
     assert receipt.inputs == record.tables
     assert receipt.links == {"MLflow run": record.mlflow_run_url}
+
+
+def test_it_trains_the_recipe_that_was_chosen_for_the_run(folder: RunFolder, tmp_path: Path) -> None:
+    """A training of that recipe counts as this run's; one of the declared recipe does not."""
+    declared = fingerprint(FLIGHTS, folder)
+    ChosenRecipe(recipe=replace(FLIGHTS.recipe, epochs=9)).save(folder)
+    chosen = fingerprint(use_case_of_run(FLIGHTS, folder), folder)
+    assert chosen != declared
+    (tmp_path / "built").mkdir()
+    publish_model(tmp_path / "built", replace(record_of(folder, ranks=2), fingerprint=chosen), folder)
+    assert run_as_rank_0_of_2(folder).returncode == 0
 
 
 def test_other_rows_or_another_run_make_another_training(folder: RunFolder, tmp_path: Path) -> None:

@@ -20,13 +20,19 @@ def training(use_case: UseCase = TINY) -> FinishedTraining:
     return FinishedTraining("a1b2", replace(origin, code_commit=COMMIT), "ab" * 32)
 
 
-def test_a_recipe_that_changed_since_is_refused_with_both_values_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reproduce, "load_use_case", lambda _: replace(TINY, recipe=replace(TINY.recipe, seed=2)))
+def test_a_declaration_that_changed_since_is_refused_with_both_values_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reproduce, "load_use_case", lambda _: replace(TINY, label="later"))
     found = differences_here(training())
-    assert "recipe.seed: was 1, is 2" in found
+    assert "label: was late, is later" in found
     said = str(not_reproducible(training(), found))
-    assert "recipe.seed: was 1, is 2" in said
+    assert "label: was late, is later" in said
     assert f"Check out {COMMIT}" in said and "--anyway" in said
+
+
+def test_a_recipe_that_was_tuned_or_changed_since_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that the run kept is trained."""
+    monkeypatch.setattr(reproduce, "load_use_case", lambda _: replace(TINY, recipe=replace(TINY.recipe, seed=2)))
+    assert not [difference for difference in differences_here(training()) if difference.startswith("recipe.")]
 
 
 def test_the_result_gives_both_digests_unless_they_are_the_same() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[3]
 RANK = """
 import os, time
-from roundtrip.training.ranks import end_with_torchrun
-end_with_torchrun()
+from roundtrip.training.ranks import end_with_parent
+end_with_parent()
 print(os.getpid(), flush=True)
 time.sleep(60)
 """

@@ -16,7 +16,7 @@ from torch import Tensor
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
-from roundtrip.training.ranks import end_with_torchrun, rank
+from roundtrip.training.ranks import end_with_parent, rank
 from roundtrip.training.rows import Rows, training_data
 from roundtrip.training.spread_network import SpreadNetwork
 from tests.roundtrip.training.tiny import TINY, tiny_rows
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--full-after", type=int, default=0, help="epoch after which the disk is full")
     request = parser.parse_args()
     common = replace(TINY.recipe, networks=request.networks, rank_timeout_s=request.rank_timeout)
-    end_with_torchrun()
+    end_with_parent()
     connect_ranks(common)
     if rank() == request.victim:
         disturb(request.step, request.disturbance)
