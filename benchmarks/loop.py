@@ -26,7 +26,7 @@ DAG = f"{USE_CASE}.train_and_release"
 RANKS = 2
 GOAL = 1.10
 """Most that a turn through Airflow may take, as a multiple of the bare jobs."""
-BEFORE_TRAINING = ("snapshot_dataset",)
+BEFORE_TRAINING = ("snapshot_dataset", "tune_model")
 AFTER_TRAINING = (
     "evaluate_model", "judge_candidate", "register_model", "compile_model", "stage_release", "probe_release", "promote_release",
 )  # fmt: skip

@@ -2,9 +2,10 @@
 
 **Starts** when the governor asks for a retrain (on everything up to the partition of the request), or by hand.
 
-**Does** pin the tables (snapshot), train, evaluate on a held-out span with the baseline and the champion on identical rows, and judge. A
-candidate that the gate refuses ends the run as skipped: that is an answer, not a failure. One that passes is registered in
-MLflow, compiled with a proof of parity, loaded beside the live version, probed with real rows, and only then promoted.
+**Does** pin the tables (snapshot), look for a better recipe where the form asks for trials, train, evaluate on a held-out span with the
+baseline and the champion on identical rows, and judge. A candidate that the gate refuses ends the run as skipped: that is an answer, not a
+failure. One that passes is registered in MLflow, compiled with a proof of parity, loaded beside the live version, probed with real rows,
+and only then promoted.
 The form's *Override the gate* lets a refused one on, with your name and reason, which stay with the model version.
 
 **When a release step fails** the candidate is unloaded, the champion keeps serving, and the run ends as failed.
@@ -17,7 +18,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import PartitionedAssetTimetable, chain
 
-from operators.dag_defaults import asset, override_params, partitions_param, training_params, use_case_dag
+from operators.dag_defaults import asset, override_params, partitions_param, training_params, tuning_params, use_case_dag
 from operators.job import Job, TrainingJob
 from use_cases import declared_use_cases
 
@@ -27,6 +28,7 @@ PARTITIONS = partitions_param(
     description="Months to train on: `2013-01..2013-03,2013-05`, or `..2013-06` for all that are built up to June. "
     f"`{EVERYTHING}`: all. A retrain request takes all up to its own month instead.",
 )
+BUDGET = {"trials": "{{ params.trials }}", "minutes": "{{ params.minutes }}", "parallel": "{{ params.parallel or '' }}"}
 OVERRIDE = {"override-by": "{{ params.override_by or '' }}", "override-reason": "{{ params.override_reason or '' }}"}
 THE_PARTITIONS = "{{ '..' ~ dag_run.partition_key if dag_run.partition_key else params.partitions }}"
 
@@ -38,9 +40,10 @@ for use_case in declared_use_cases():
         doc=__doc__,
         schedule=PartitionedAssetTimetable(assets=asset(use_case, "retrain_request")),
         deadline=timedelta(hours=1),
-        params=PARTITIONS | training_params(use_case) | override_params(),
+        params=PARTITIONS | tuning_params() | training_params(use_case) | override_params(),
     ):
         snapshot = Job(task_id="snapshot_dataset", task_display_name="Pin the dataset", arguments={"partitions": THE_PARTITIONS})
+        tune = Job(task_id="tune_model", task_display_name="Tune", arguments=BUDGET)
         train = TrainingJob(task_id="train_model", task_display_name="Train", arguments={"ranks": "{{ params.ranks }}"})
         evaluate = Job(task_id="evaluate_model", task_display_name="Evaluate")
         judge = Job(task_id="judge_candidate", task_display_name="Judge the candidate", arguments=OVERRIDE)
@@ -52,5 +55,5 @@ for use_case in declared_use_cases():
         roll_back = Job(task_id="roll_back_release", task_display_name="Roll back", trigger_rule="one_failed")
         released = EmptyOperator(task_id="released", task_display_name="Released")
 
-        chain(snapshot, train, evaluate, judge, register, compile_, stage, probe, promote, released)
+        chain(snapshot, tune, train, evaluate, judge, register, compile_, stage, probe, promote, released)
         [stage, probe, promote] >> roll_back

@@ -9,6 +9,10 @@ from roundtrip.contracts.names import MOST_CHARACTERS, checked_name, checked_par
 
 MOST_RANKS = 8
 """Training processes that one request may ask for: more would only share this machine's cores."""
+MOST_TRIALS = 200
+"""Recipes that a tuning may try: beyond that the validation rows are learned by heart."""
+MOST_MINUTES = 24 * 60
+"""Minutes that a tuning may take."""
 
 
 def _partitions(text: str) -> None:
@@ -24,9 +28,14 @@ def _tables(text: str) -> None:
         checked_name(table, what="table")
 
 
-def _ranks(text: str) -> None:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_RANKS):
-        raise BadRequest(f"ranks {text!r} is no whole number from 1 to {MOST_RANKS}: correct it in the form.")
+def _whole_number(name: str, least: int, most: int) -> Callable[[str], None]:
+    """The check of a number that the form limits."""
+
+    def check(text: str) -> None:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise BadRequest(f"{name} {text!r} is no whole number from {least} to {most}: correct it in the form.")
+
+    return check
 
 
 def _free_text(text: str) -> None:
@@ -37,12 +46,15 @@ def _free_text(text: str) -> None:
 
 _CHECKS: Mapping[str, Callable[[str], object]] = {
     "feed": lambda text: checked_name(text, what="feed"),
+    "minutes": _whole_number("minutes", 1, MOST_MINUTES),
     "override-by": _free_text,
     "override-reason": _free_text,
+    "parallel": _whole_number("parallel", 1, MOST_RANKS),
     "partition": checked_partition,
     "partitions": _partitions,
-    "ranks": _ranks,
+    "ranks": _whole_number("ranks", 1, MOST_RANKS),
     "tables": _tables,
+    "trials": _whole_number("trials", 0, MOST_TRIALS),
 }
 
 

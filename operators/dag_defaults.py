@@ -16,7 +16,7 @@ from airflow.sdk import (
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from operators.arguments import MOST_RANKS
+from operators.arguments import MOST_MINUTES, MOST_RANKS, MOST_TRIALS
 from operators.deadlines import warn_of_missed_deadline
 from operators.landing_trigger import LandingMarkerTrigger
 from roundtrip.contracts.names import MONTH, MOST_CHARACTERS
@@ -112,6 +112,24 @@ def training_params(use_case: UseCase) -> dict[str, Param]:
         "reason": Param(
             None, type=["null", "string"], maxLength=MOST_CHARACTERS, title="Reason", section="For the record",
             description_md="Why this run was started by hand; kept with the run's configuration.",
+        ),
+    }  # fmt: skip
+
+
+def tuning_params() -> dict[str, Param]:
+    """The form's fields for whether, and how long, a better recipe is looked for."""
+    return {
+        "trials": Param(
+            0, type="integer", minimum=0, maximum=MOST_TRIALS, title="Trials", section="How to tune",
+            description_md="Recipes to try before training. 0: none, the declared recipe is trained.",
+        ),
+        "minutes": Param(
+            30, type="integer", minimum=1, maximum=MOST_MINUTES, title="Minutes", section="How to tune",
+            description_md="Most that the trials may take together; those still running then are ended.",
+        ),
+        "parallel": Param(
+            None, type=["null", "integer"], minimum=1, maximum=MOST_RANKS, title="Trials at a time", section="How to tune",
+            description_md="Left empty: one for each core of this machine.",
         ),
     }  # fmt: skip
 

@@ -17,7 +17,7 @@ from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.mapped_rows import mapped_rows, write_rows
-from roundtrip.training.ranks import end_with_torchrun, rank
+from roundtrip.training.ranks import end_with_parent, rank
 from roundtrip.training.spread_network import SpreadNetwork
 from use_cases.flight_eta.declaration import USE_CASE
 
@@ -51,7 +51,7 @@ class Journal:
 
 
 def main(folder: Path) -> None:
-    end_with_torchrun()
+    end_with_parent()
     measured = Measured(imported_mib=memory("status", "VmRSS"))
     started = time.monotonic()
     if rank() == 0:

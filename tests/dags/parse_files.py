@@ -22,6 +22,7 @@ HEAVY = [
     "torch",
     "deepspeed",
     "mlflow",
+    "optuna",
     "onnxruntime",
     "tritonclient",
     "evidently",

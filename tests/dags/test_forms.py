@@ -59,6 +59,21 @@ def test_ranks_out_of_their_limits_are_refused(dags: dict[str, DAG], ranks: obje
     assert not refuses(dags["flight_eta.train_and_release"], ranks=8)
 
 
+@pytest.mark.parametrize(("name", "values"), [
+    ("trials", [-1, 201, "20", 1.5, None]), ("minutes", [0, 1441, "30", None]), ("parallel", [0, 9, "2; id"]),
+])  # fmt: skip
+def test_a_budget_out_of_its_limits_is_refused(dags: dict[str, DAG], name: str, values: list[object]) -> None:
+    assert all(refuses(dags["flight_eta.train_and_release"], **{name: value}) for value in values)
+
+
+def test_a_form_s_budget_reaches_the_tuning_and_by_default_there_is_none(dags: dict[str, DAG]) -> None:
+    dag, given = dags["flight_eta.train_and_release"], {"trials": 20, "minutes": 45, "parallel": 2}
+    assert not refuses(dag, **given)
+    names = ("trials", "minutes", "parallel")
+    assert [rendered(dag, "tune_model", name, partition_key=None, **given) for name in names] == ["20", "45", "2"]
+    assert [rendered(dag, "tune_model", name, partition_key="2013-06") for name in names] == ["0", "30", ""]
+
+
 @pytest.mark.parametrize("value", ["", " ", "--run-dir=/tmp", "-x", "two\nlines", "x" * 201])
 def test_an_override_that_is_no_line_of_text_is_refused(dags: dict[str, DAG], value: str) -> None:
     assert refuses(dags["flight_eta.train_and_release"], override_by=value)

@@ -10,14 +10,14 @@ from roundtrip.contracts.errors import BadRequest
 HARMFUL = ["2013-01; rm -rf /", "$(id)", "`id`", "' OR 1=1 --", "2013-01\n", "../../etc", "--run-dir", "2013-01 --use-case x"]
 
 
-@pytest.mark.parametrize("name", ["feed", "partition", "partitions", "ranks", "tables"])
+@pytest.mark.parametrize("name", ["feed", "minutes", "parallel", "partition", "partitions", "ranks", "tables", "trials"])
 @pytest.mark.parametrize("value", HARMFUL)
 def test_shell_sql_paths_and_options_are_refused(name: str, value: str) -> None:
     with pytest.raises(BadRequest):
         command_line({name: value})
 
 
-@given(st.text(min_size=1), st.sampled_from(["feed", "partition", "partitions", "ranks", "tables"]))
+@given(st.text(min_size=1), st.sampled_from(["feed", "minutes", "parallel", "partition", "partitions", "ranks", "tables", "trials"]))
 def test_whatever_is_accepted_stays_one_word_of_plain_characters(value: str, name: str) -> None:
     try:
         words = command_line({name: value})
@@ -41,6 +41,14 @@ def test_partitions_may_be_a_list_or_all_up_to_a_month(text: str) -> None:
 def test_ranks_that_are_no_whole_number_in_the_limits_are_refused_with_the_limit(ranks: str) -> None:
     with pytest.raises(BadRequest, match="from 1 to 8"):
         command_line({"ranks": ranks})
+
+
+@pytest.mark.parametrize(("name", "text", "limits"), [
+    ("trials", "201", "0 to 200"), ("trials", "-1", "0 to 200"), ("minutes", "0", "1 to 1440"), ("parallel", "9", "1 to 8"),
+])  # fmt: skip
+def test_a_budget_out_of_its_limits_is_refused_with_the_limits(name: str, text: str, limits: str) -> None:
+    with pytest.raises(BadRequest, match=limits):
+        command_line({name: text})
 
 
 @pytest.mark.parametrize("name", ["override-by", "override-reason"])
