@@ -15,8 +15,8 @@ from roundtrip.monitoring.governor import History
 from roundtrip.monitoring.reference import trained_through
 from roundtrip.serving.release import live_version
 
-IN_FLIGHT_AT_MOST = timedelta(hours=12)
-"""A train run whose last receipt is older than this has been given up: nothing waits for it any more."""
+IN_FLIGHT_AT_MOST = timedelta(hours=26)
+"""A train run whose last receipt is older than this has been given up: nothing waits for it any more. A tuning may take 24 h."""
 RETRIED_WITHIN = timedelta(hours=1)
 """A failed job that Airflow tries again has left a new receipt by then."""
 LAST_JOBS = ("promote_release", "roll_back_release")

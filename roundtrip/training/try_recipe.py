@@ -30,6 +30,7 @@ from roundtrip.training.study import (
     FIFTHS,
     RUN_ID,
     fail_trial,
+    frozen,
     load_study,
     recipe_of_trial,
     running_trial,
@@ -50,7 +51,7 @@ class TrialJournal:
         self._run.record(epoch)
         self._trial.set_user_attr(EPOCH, f"{epoch.number} of {epoch.of}")
         fifths = FIFTHS * epoch.number // epoch.of
-        if fifths not in self._trial.study.get_trials(deepcopy=False)[self._trial.number].intermediate_values:
+        if fifths not in frozen(self._trial.study, self._trial.number).intermediate_values:  # by an attempt that was killed
             self._trial.report(epoch.held_out_mae, fifths)
         if self._trial.number != DECLARED and epoch.number < epoch.of and self._trial.should_prune():
             raise TrialPruned

@@ -135,9 +135,8 @@ class _Attempt:
 
     def _start(self, number: int) -> None:
         recipe_of_trial(running_trial(self._study, number), self._use_case)  # what was not chosen when it was killed
-        goes_on = EPOCH in frozen(self._study, number).user_attrs
-        verb = f"goes on after epoch {frozen(self._study, number).user_attrs[EPOCH]}" if goes_on else "begins"
-        print(f"trial {number} {verb}: {_told(frozen(self._study, number))}", flush=True)
+        trial = frozen(self._study, number)
+        print(f"trial {number} {'goes on' if EPOCH in trial.user_attrs else 'begins'}: {_told(trial)}", flush=True)
         self._tries[number] += 1
         study_folder(self._study.study_name).mkdir(parents=True, exist_ok=True)
         with self._log(number).open("ab") as log:

@@ -65,7 +65,7 @@ def test_a_run_that_has_begun_and_not_ended_is_in_flight() -> None:
         ("judge_candidate", "no", 10, 1),
         ("train_model", "failed", 20, 1),
         ("train_model", "failed", 1, 61),
-        ("train_model", "done", 0, 12 * 60),
+        ("train_model", "done", 0, 26 * 60),
     ],
     ids=["promoted", "rolled back", "refused by the gate", "failed for good", "failed and not tried again", "given up"],
 )
@@ -77,6 +77,11 @@ def test_a_run_that_has_ended_is_not_in_flight(job: str, answer: str, exit_code:
 
 def test_a_failed_job_that_will_be_tried_again_keeps_its_run_in_flight() -> None:
     leave("train_and_release", "one", "train_model", answer="failed", exit_code=1, ago=timedelta(minutes=20))
+    assert run_in_flight("flight_eta", now=NOW) == "one"
+
+
+def test_a_day_of_tuning_keeps_its_run_in_flight() -> None:
+    leave("train_and_release", "one", "snapshot_dataset", ago=timedelta(hours=24))
     assert run_in_flight("flight_eta", now=NOW) == "one"
 
 
