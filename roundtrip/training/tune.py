@@ -209,8 +209,10 @@ def progress(study: Study, number: int, *, trials: int, left_s: float) -> str:
 def _ended(trial: FrozenTrial) -> str:
     if trial.state == TrialState.FAIL:
         return f"failed: {trial.user_attrs.get(ERROR, '')}"
+    if trial.state == TrialState.PRUNED and EPOCH not in trial.user_attrs:
+        return "ended early before its first epoch was over"
     if trial.state == TrialState.PRUNED:
-        return f"ended early after epoch {trial.user_attrs.get(EPOCH, '0')}, MAE {mae_of(trial):.2f}"
+        return f"ended early after epoch {trial.user_attrs[EPOCH]}, MAE {mae_of(trial):.2f}"
     return f"MAE {mae_of(trial):.2f}"
 
 

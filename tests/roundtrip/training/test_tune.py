@@ -115,7 +115,7 @@ def runs_of(use_case: UseCase) -> dict[str, Run]:
     return {run.info.run_name: run for run in client().search_runs([experiment.experiment_id])}
 
 
-def wait_for(condition: object, seconds: float = 60) -> None:
+def wait_for(condition: object, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
