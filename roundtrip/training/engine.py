@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from roundtrip.contracts.errors import RankLost
 from roundtrip.contracts.use_cases import Recipe
-from roundtrip.training.ranks import world_size
+from roundtrip.training.ranks import only_rank, world_size
 from roundtrip.training.strategies import Strategy
 
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")  # read when deepspeed is imported
@@ -49,8 +49,27 @@ def connect_ranks(recipe: Recipe) -> torch.device:
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", timeout=timeout, verbose=False)
+    # torchrun, or single_rank, has said all; without them it would ask MPI, Azure and AWS
+    deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", timeout=timeout, auto_mpi_discovery=False, verbose=False)
     return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+
+@contextmanager
+def single_rank(recipe: Recipe) -> Iterator[None]:
+    """Make this process the only rank of its trainings, without torchrun: in a notebook, say. It may be entered again.
+
+    One thread, like torchrun's ranks: the weights are those of `--ranks 1`. Nothing listens but on 127.0.0.1.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with only_rank():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", store=distributed.HashStore(), rank=0, world_size=1)
+        try:
+            connect_ranks(recipe)
+            yield
+        finally:
+            deepspeed.comm.destroy_process_group()
+            torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG = 1
+_ONLY_RANK = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo"}
 SHUTDOWN_S = 5
 """Seconds that torchrun gives the other ranks to end when one has failed; a stopped one must be killed, and nothing is lost with it."""
 
@@ -26,6 +28,21 @@ def rank() -> int:
 def world_size() -> int:
     """Ranks of this run."""
     return int(os.environ["WORLD_SIZE"])
+
+
+@contextmanager
+def only_rank() -> Iterator[None]:
+    """The environment of a process that is rank 0 of 1, as torchrun would set it. Afterwards it is what it was before."""
+    before = {name: os.environ.get(name) for name in _ONLY_RANK}
+    os.environ.update(_ONLY_RANK)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def end_with_parent() -> None:

@@ -13,9 +13,12 @@ from torch import Tensor
 
 from roundtrip.contracts.errors import BadRequest
 from roundtrip.contracts.use_cases import Recipe
-from roundtrip.training.checkpoints import complete_epochs, newest_whole
+from roundtrip.training.checkpoints import Checkpoints, complete_epochs, newest_whole
+from roundtrip.training.engine import single_rank
+from roundtrip.training.loop import train
+from roundtrip.training.rows import training_data
 from roundtrip.training.strategies import STRATEGIES, strategy_of
-from tests.roundtrip.training.tiny import TINY
+from tests.roundtrip.training.tiny import TINY, tiny_rows
 
 REPOSITORY = Path(__file__).parents[3]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--shutdown-timeout=5"]
@@ -76,6 +79,16 @@ def furthest(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_two_ranks_learn_what_one_learns(strategy: str, undisturbed: Path, alone: Path) -> None:
     assert furthest(weights(undisturbed / strategy), weights(alone / "data_parallel")) < SAME
+
+
+def test_a_rank_without_torchrun_learns_the_same_bits_each_time(alone: Path, tmp_path: Path) -> None:
+    data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
+    for attempt in ("first", "second"):
+        with single_rank(TINY.recipe):
+            ensemble, _ = train(data, TINY.recipe, checkpoints=Checkpoints(tmp_path / attempt), journal=None)
+        ensemble.save(tmp_path / attempt / "model")
+        assert furthest(weights(tmp_path / attempt), weights(alone / "data_parallel")) == 0.0
+    assert "RANK" not in os.environ
 
 
 def test_bf16_learns_nearly_the_same(undisturbed: Path) -> None:
