@@ -55,10 +55,16 @@ class MlflowRun:
         """
         if found := found_run(use_case.name, fingerprint):
             return cls(found)
-        tags = {RUN_FOLDER_TAG: run_folder} | ({TUNING_TAG: tuning.mlflow_run_id} if tuning else {})
-        run = create_run(use_case.name, fingerprint, name=run_folder.rstrip("/").rsplit("/", 1)[-1], job="train_model", tags=tags)
+        tags = tags_of_job("train_model", fingerprint) | {RUN_FOLDER_TAG: run_folder} | ({TUNING_TAG: tuning.mlflow_run_id} if tuning else {})
+        name = run_folder.rstrip("/").rsplit("/", 1)[-1]
+        return cls.begin(use_case, origin, name=name, begun_by=f"Run folder: `{run_folder}`", tags=tags)
+
+    @classmethod
+    def begin(cls, use_case: UseCase, origin: Origin, *, name: str, begun_by: str, tags: Mapping[str, str]) -> MlflowRun:
+        """A new run that says what it starts from. `begun_by`: a sentence in Markdown for its page."""
+        run = create_run(use_case.name, name=name, tags=tags)
         run_id = run.info.run_id
-        client().set_tag(run_id, "mlflow.note.content", _description(use_case, run_folder, run_id))
+        client().set_tag(run_id, "mlflow.note.content", _description(use_case, begun_by, run_id))
         client().log_batch(run_id, params=[Param(name, str(value)) for name, value in origin.parameters().items()])
         client().log_inputs(run_id, datasets=[_dataset(table) for table in origin.snapshot.tables(use_case)])
         client().log_text(run_id, origin.to_json(), ORIGIN_FILE)
@@ -135,10 +141,14 @@ def found_run(use_case_name: str, fingerprint: str) -> Run | None:
     return found[0]
 
 
-def create_run(use_case_name: str, fingerprint: str, *, name: str, job: str, tags: Mapping[str, str]) -> Run:
-    """A new run in the use case's experiment, to be found by its fingerprint."""
-    source = {"mlflow.source.name": f"jobs.{job}", "mlflow.source.type": "JOB", "mlflow.source.git.commit": code_commit()}
-    return client().create_run(_experiment(use_case_name), tags={FINGERPRINT_TAG: fingerprint, **source, **tags}, run_name=name)
+def create_run(use_case_name: str, *, name: str, tags: Mapping[str, str]) -> Run:
+    """A new run in the use case's experiment."""
+    return client().create_run(_experiment(use_case_name), tags={"mlflow.source.git.commit": code_commit(), **tags}, run_name=name)
+
+
+def tags_of_job(job: str, fingerprint: str) -> dict[str, str]:
+    """Of a run that a job begins, and finds again by the fingerprint."""
+    return {FINGERPRINT_TAG: fingerprint, "mlflow.source.name": f"jobs.{job}", "mlflow.source.type": "JOB"}
 
 
 def run_url(run: Run) -> str:
@@ -168,11 +178,11 @@ def _history(run_id: str, metric: str) -> list[float]:
     return [by_step[step] for step in sorted(by_step)]
 
 
-def _description(use_case: UseCase, run_folder: str, run_id: str) -> str:
+def _description(use_case: UseCase, begun_by: str, run_id: str) -> str:
     """Markdown for the run's page."""
     return (
         f"{use_case.title}: {use_case.description.strip()}\n\n"
-        f"Run folder: `{run_folder}`\n\n"
+        f"{begun_by}\n\n"
         f"The same weights again, on any checkout of this commit: `roundtrip reproduce {run_id}`"
     )
 

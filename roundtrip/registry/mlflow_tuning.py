@@ -11,7 +11,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import Recipe, UseCase
-from roundtrip.registry.mlflow_run import RUN_FOLDER_TAG, client, create_run, found_run, log_metrics, log_pictures, run_url
+from roundtrip.registry.mlflow_run import RUN_FOLDER_TAG, client, create_run, found_run, log_metrics, log_pictures, run_url, tags_of_job
 from roundtrip.training.chosen_recipe import Tuning
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class TuningRun:
         if found := found_run(use_case.name, study):
             return cls(found)
         name = f"tuning of {run_folder.rstrip('/').rsplit('/', 1)[-1]}"
-        run = create_run(use_case.name, study, name=name, job="tune_model", tags={RUN_FOLDER_TAG: run_folder})
+        run = create_run(use_case.name, name=name, tags=tags_of_job("tune_model", study) | {RUN_FOLDER_TAG: run_folder})
         client().log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in facts.items()])
         return cls(run)
 
@@ -68,7 +68,8 @@ class TrialRun:
         """The run that an earlier attempt began, or a new one below the run `parent`, with the trial's parameters."""
         if found := found_run(use_case.name, f"{study}-{number}"):
             return cls(found)
-        run = create_run(use_case.name, f"{study}-{number}", name=f"trial {number}", job="try_recipe", tags={MLFLOW_PARENT_RUN_ID: parent})
+        tags = tags_of_job("try_recipe", f"{study}-{number}") | {MLFLOW_PARENT_RUN_ID: parent}
+        run = create_run(use_case.name, name=f"trial {number}", tags=tags)
         client().log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
         return cls(run)
 
