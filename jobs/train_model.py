@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.training.chosen_recipe import use_case_of_run
-from roundtrip.training.ranks import become_torchrun, end_with_parent, rank, started_by_torchrun
+from roundtrip.training.ranks import Nodes, add_node_options, become_torchrun, end_with_parent, rank, started_by_torchrun
 from roundtrip.training.run_rank import follow, lead
 from use_cases import use_case_named
 
@@ -19,12 +19,15 @@ from use_cases import use_case_named
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if argv is None else argv
     parser = job_parser("train_model", __doc__ or "")
-    parser.add_argument("--ranks", type=int, help="processes to start; the recipe's when left out. Under torchrun, torchrun decides")
+    parser.add_argument("--ranks", type=int, help="processes to start on each machine; the recipe's by default. Under torchrun it decides")
+    add_node_options(parser)
     request = parser.parse_args(arguments)
     folder = RunFolder(request.run_dir)
     use_case = use_case_of_run(use_case_named(request.use_case), folder)
     if not started_by_torchrun():
-        become_torchrun("jobs.train_model", arguments, ranks=request.ranks or use_case.recipe.ranks)
+        with receipt_for(request):  # of a request that is wrong
+            nodes = Nodes.asked(nodes=request.nodes, node_rank=request.node_rank, rendezvous=request.rendezvous)
+            become_torchrun("jobs.train_model", arguments, ranks=request.ranks or use_case.recipe.ranks, nodes=nodes)
     end_with_parent()
     if rank() > 0:
         follow(use_case, folder)

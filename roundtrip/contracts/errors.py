@@ -126,6 +126,10 @@ class RankLost(RoundtripError):
     """A rank kept the others waiting beyond the recipe's limit: hung, or its machine is gone."""
 
 
+class BadNodes(BadRequest):
+    """A request to train over several machines that doesn't say which ones, or not where they meet."""
+
+
 class CheckpointFailed(RoundtripError):
     """A checkpoint could not be written. The one before it stays, and training goes on from there when it is run again."""
 

@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+from roundtrip.contracts.errors import BadNodes
 
 _PR_SET_PDEATHSIG = 1
 _ONLY_RANK = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo"}
 SHUTDOWN_S = 5
 """Seconds that torchrun gives the other ranks to end when one has failed; a stopped one must be killed, and nothing is lost with it."""
+
+_ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:(\d{1,5})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nodes:
+    """The machines of one training, of which this is one."""
+
+    count: int
+    rank: int
+    """Of this machine, from 0. Machine 0 has rank 0, which reads the store and reports to MLflow."""
+    rendezvous: str
+    """HOST:PORT of machine 0, where the others find it."""
+
+    @classmethod
+    def asked(cls, *, nodes: int | None, node_rank: int | None, rendezvous: str | None) -> Nodes | None:
+        """The machines that a request asks for, None for this one alone, when it names nothing. Raises BadNodes."""
+        if nodes is None and node_rank is None and rendezvous is None:
+            return None
+        given = {"--nodes": nodes, "--node-rank": node_rank, "--rendezvous": rendezvous}
+        if nodes is None or node_rank is None or rendezvous is None:
+            missing = ", ".join(option for option, value in given.items() if value is None)
+            raise BadNodes(f"{missing} not given: to train over several machines give {', '.join(given)}; on one give none of them.")
+        if nodes < 2:
+            raise BadNodes(f"--nodes is {nodes} (2 at least): on one machine leave {', '.join(given)} out.")
+        if not 0 <= node_rank < nodes:
+            raise BadNodes(f"--node-rank is {node_rank} of --nodes {nodes} (0 to {nodes - 1}): number the machines from 0, each once.")
+        address = _ADDRESS.fullmatch(rendezvous)
+        if address is None or not 1024 <= int(address[2]) <= 65535:
+            raise BadNodes(f"--rendezvous is {rendezvous!r}: give HOST:PORT of machine 0 with a free port from 1024 to 65535.")
+        return cls(count=nodes, rank=node_rank, rendezvous=rendezvous)
+
+
+def add_node_options(parser: argparse.ArgumentParser) -> None:
+    """What `Nodes.asked` takes, as options of a command."""
+    parser.add_argument("--nodes", type=int, help="machines that train together; run the command on each, with the two options that follow")
+    parser.add_argument("--node-rank", type=int, help="number of this machine, from 0")
+    parser.add_argument("--rendezvous", metavar="HOST:PORT", help="where machine 0 listens for the others")
 
 
 def started_by_torchrun() -> bool:
@@ -63,12 +106,20 @@ def be_the_only_rank() -> None:
     os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
 
 
-def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int) -> None:
-    """Replace this process by a torchrun that starts `module` `ranks` times on this machine. Does not return.
+def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int, nodes: Nodes | None = None) -> None:
+    """Replace this process by a torchrun that starts `module` `ranks` times on this machine, the only one or one of `nodes`.
 
-    It restarts nothing itself: a lost rank ends the run, and whoever runs the command again resumes it. One thread a rank,
-    because more of them than cores only fight.
+    Does not return. It restarts nothing itself: a lost rank ends the run, and whoever runs the command again resumes it. One thread
+    a rank, because more of them than cores only fight.
     """
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--shutdown-timeout={SHUTDOWN_S}"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *_where(nodes), f"--shutdown-timeout={SHUTDOWN_S}"]
     started = [f"--nproc-per-node={ranks}", "-m", module, *arguments]
     os.execve(sys.executable, [*torchrun, *started], {"OMP_NUM_THREADS": "1"} | os.environ)
+
+
+def _where(nodes: Nodes | None) -> list[str]:
+    """torchrun's options. Machines are numbered by who starts them (static), so that rank 0 is where its store and MLflow are."""
+    if nodes is None:
+        return ["--standalone"]
+    place = [f"--nnodes={nodes.count}", f"--node-rank={nodes.rank}"]
+    return [*place, "--rdzv-backend=static", f"--rdzv-endpoint={nodes.rendezvous}"]

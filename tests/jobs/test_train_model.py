@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import train_model
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
 from roundtrip.lakehouse.snapshot import Snapshot
@@ -102,3 +103,11 @@ def test_without_a_snapshot_the_job_to_run_is_named(folder: RunFolder) -> None:
     ended = run_as_rank_0_of_2(folder)
     assert ended.returncode == 20
     assert "python -m jobs.snapshot_dataset" in ended.stderr
+
+
+def test_machines_that_are_not_all_named_leave_a_receipt_and_start_nothing(folder: RunFolder) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train_model.main(["--use-case", "flight_eta", "--run-dir", folder.uri, "--nodes", "2"])
+    assert ended.value.code == 20
+    receipt = json.loads(storage.read_bytes(folder.receipt_uri("train_model")))
+    assert receipt["reason"].startswith("BadNodes: --node-rank, --rendezvous not given")

@@ -5,6 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from roundtrip.contracts.errors import BadNodes
+from roundtrip.training.ranks import Nodes
+
 REPOSITORY = Path(__file__).parents[3]
 RANK = """
 import os, time
@@ -33,3 +38,28 @@ def test_a_rank_in_its_own_session_ends_with_its_launcher_even_by_kill_9() -> No
     while not gone(rank) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert gone(rank)
+
+
+def test_one_machine_is_asked_for_by_naming_none() -> None:
+    assert Nodes.asked(nodes=None, node_rank=None, rendezvous=None) is None
+    second = Nodes.asked(nodes=2, node_rank=1, rendezvous="trainer-0.example.org:29400")
+    assert second == Nodes(count=2, rank=1, rendezvous="trainer-0.example.org:29400")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "node_rank", "rendezvous", "said"),
+    [
+        (2, None, "10.0.0.1:29400", "--node-rank not given"),
+        (None, 1, None, "--nodes, --rendezvous not given"),
+        (1, 0, "10.0.0.1:29400", r"--nodes is 1 \(2 at least\)"),
+        (2, 2, "10.0.0.1:29400", r"--node-rank is 2 of --nodes 2 \(0 to 1\)"),
+        (2, -1, "10.0.0.1:29400", r"--node-rank is -1 of --nodes 2 \(0 to 1\)"),
+        *(
+            (2, 0, address, "--rendezvous is")
+            for address in ("10.0.0.1", ":29400", "10.0.0.1:0", "10.0.0.1:99999", "a b:29400", "-a:29400", "")
+        ),
+    ],
+)
+def test_machines_that_can_not_meet_are_refused(nodes: int | None, node_rank: int | None, rendezvous: str | None, said: str) -> None:
+    with pytest.raises(BadNodes, match=said):
+        Nodes.asked(nodes=nodes, node_rank=node_rank, rendezvous=rendezvous)
