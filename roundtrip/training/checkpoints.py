@@ -19,7 +19,7 @@ from torch import distributed
 
 from roundtrip.contracts.errors import CheckpointFailed, DigestMismatch, RanksChanged
 from roundtrip.registry.version_folder import verify, write_manifest
-from roundtrip.training.ranks import rank, world_size
+from roundtrip.training.ranks import kept_waiting, rank, world_size
 from roundtrip.training.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Checkpoints:
     def save(self, engine: DeepSpeedEngine, epoch: int, state: State) -> None:
         """Keep the engine after `epoch` epochs with `state` beside it, and forget all but the newest KEPT checkpoints.
 
-        Raises CheckpointFailed where it can't be written; what was kept before stays.
+        Raises CheckpointFailed where it can't be written; what was kept before stays. RuntimeError where a rank keeps the others waiting.
         """
         name = f"epoch-{epoch:04d}"
         partial = self.folder / f"{name}.partial"
@@ -63,6 +63,8 @@ class Checkpoints:
                 (partial / RANKS_FILE).write_text(json.dumps({"ranks": world_size()}))
                 commit(partial, self.folder / name)
         except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError of a full disk
+            if kept_waiting(error):
+                raise
             free, kept = shutil.disk_usage(self.folder).free >> 20, complete_epochs(self.folder)
             raise CheckpointFailed(
                 f"the checkpoint of epoch {epoch} can't be written to {self.folder} ({free:,} MiB free): {error}. Make room there and run "

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from roundtrip.contracts.errors import RankLost
 from roundtrip.contracts.use_cases import Recipe
-from roundtrip.training.ranks import only_rank, world_size
+from roundtrip.training.ranks import kept_waiting, only_rank, world_size
 from roundtrip.training.strategies import Strategy
 
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")  # read when deepspeed is imported
@@ -80,7 +80,7 @@ def lost_rank_named() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "timed out" not in str(error).lower():
+        if not kept_waiting(error):
             raise
         try:
             distributed.monitored_barrier(apart, timeout=ROLL_CALL, wait_all_ranks=True)

@@ -73,6 +73,11 @@ def world_size() -> int:
     return int(os.environ["WORLD_SIZE"])
 
 
+def kept_waiting(error: Exception) -> bool:
+    """Whether an error is that of a collective in which other ranks did not join in time (gloo says it in words only)."""
+    return isinstance(error, RuntimeError) and "timed out" in str(error).lower()
+
+
 @contextmanager
 def only_rank() -> Iterator[None]:
     """The environment of a process that is rank 0 of 1, as torchrun would set it. Afterwards it is what it was before."""

@@ -141,8 +141,9 @@ def test_parts_of_other_ranks_are_refused_with_the_remedy(undisturbed: Path, tmp
     assert "holds the parts of 2 ranks, which 1 can't take over: train with --ranks 2" in output
 
 
-def test_a_hung_rank_is_found_and_named(tmp_path: Path) -> None:
-    stopped = ("--victim", 1, "--step", 3 * STEPS + 1, "--disturbance", "SIGSTOP", "--rank-timeout", 5)
+@pytest.mark.parametrize("moment", [("--step", 3 * STEPS + 1), ("--saving", 3)], ids=["in a step", "in a checkpoint"])
+def test_a_hung_rank_is_found_and_named(moment: tuple[str, int], tmp_path: Path) -> None:
+    stopped = ("--victim", 1, *moment, "--disturbance", "SIGSTOP", "--rank-timeout", 5)
     code, output = torchrun(tmp_path, "data_parallel", *stopped)
     assert code != 0
     assert "RankLost: [Rank 0]: Ranks 1 failed to pass monitoredBarrier" in output

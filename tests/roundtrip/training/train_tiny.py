@@ -3,6 +3,8 @@
 Each recipe leaves FOLDER/RECIPE/checkpoints and FOLDER/RECIPE/model.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import resource
@@ -10,16 +12,20 @@ import signal
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from roundtrip.training.checkpoints import Checkpoints
+from roundtrip.training.checkpoints import Checkpoints, State
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.ranks import end_with_parent, rank
 from roundtrip.training.rows import Rows, training_data
 from roundtrip.training.spread_network import SpreadNetwork
 from tests.roundtrip.training.tiny import TINY, tiny_rows
+
+if TYPE_CHECKING:
+    from deepspeed import DeepSpeedEngine
 
 
 class Printed:
@@ -46,14 +52,29 @@ def disturb(at_step: int, number: signal.Signals) -> None:
     SpreadNetwork.step = step  # type: ignore[method-assign]
 
 
+def disturb_saving(epoch: int, number: signal.Signals) -> None:
+    """Send this process the signal before it saves its part of that epoch's checkpoint."""
+    undisturbed = Checkpoints.save
+
+    def save(self: Checkpoints, engine: DeepSpeedEngine, after: int, state: State) -> None:
+        if after == epoch:
+            os.kill(os.getpid(), number)
+        undisturbed(self, engine, after, state)
+
+    Checkpoints.save = save  # type: ignore[method-assign]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("recipes", nargs="+", help="of each: its name, which is a strategy, or a strategy and a precision: `zero_1-bf16`")
     parser.add_argument("--networks", type=int, default=TINY.recipe.networks)
     parser.add_argument("--rank-timeout", type=float, default=TINY.recipe.rank_timeout_s)
-    parser.add_argument("--victim", type=int, default=-1, help="rank that gets --disturbance, a signal, at --step")
+    parser.add_argument(
+        "--victim", type=int, default=-1, help="rank that gets --disturbance, a signal, at --step or when it saves --saving"
+    )
     parser.add_argument("--step", type=int, default=0)
+    parser.add_argument("--saving", type=int, default=0, help="an epoch")
     parser.add_argument("--disturbance", type=lambda name: signal.Signals[name], default=signal.SIGKILL)
     parser.add_argument("--full-after", type=int, default=0, help="epoch after which the disk is full")
     request = parser.parse_args()
@@ -62,6 +83,7 @@ def main() -> None:
     connect_ranks(common)
     if rank() == request.victim:
         disturb(request.step, request.disturbance)
+        disturb_saving(request.saving, request.disturbance)
     data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
     for name in request.recipes:
         strategy, _, precision = name.partition("-")
