@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-loop bench-quality bench-readers bench-strategies bench-training bench-writers .roundtrip/bench
+.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-loop bench-quality bench-readers bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench
 MONTHS ?= 6
 FACTORS ?= 1,10,100
 
@@ -29,6 +29,14 @@ lint: setup  ## style, types, import rules, shell, SQL
 	@$(BIN)/lint-imports
 	@$(BIN)/shellcheck .ci/run
 	@$(BIN)/sqlfluff lint sql
+
+notebook: setup  ## look at the data and try a recipe, in JupyterLab; its address, with a token, is shown here and kept nowhere
+	@$(BIN)/roundtrip up s3 mlflow
+	@. .roundtrip/env; \
+		export JUPYTER_CONFIG_DIR="$$ROUNDTRIP_HOME/jupyter" JUPYTER_DATA_DIR="$$ROUNDTRIP_HOME/jupyter" IPYTHONDIR="$$ROUNDTRIP_HOME/ipython"; \
+		export PYTHONWARNINGS='ignore:IProgress not found'; \
+		exec $(BIN)/jupyter lab --ip=127.0.0.1 --no-browser --allow-root --LabApp.news_url=None --LabApp.extension_manager=readonly \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate use_cases/flight_eta/explore.ipynb
 
 down:  ## stop all that was started
 	@$(BIN)/roundtrip down
@@ -67,6 +75,9 @@ bench-faults: .roundtrip/bench  ## ranks killed at random: the same weights, and
 
 bench-quality: .roundtrip/bench  ## the network beside boosted trees: January to August, tested on October to December
 	@$(BIN)/python -m benchmarks.training.quality
+
+two-hosts: .roundtrip/bench  ## training over two hosts (network namespaces, so as root), whose cable is pulled in mid-training
+	@$(BIN)/python -m benchmarks.training.two_hosts
 
 bench-writers: setup  ## twenty processes publish to one table at the same time
 	@set -a; . .roundtrip/env; $(BIN)/python -m benchmarks.concurrent_writers

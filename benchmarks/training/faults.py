@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.keep_result import keep_result
-from benchmarks.training.trained import BEGINS, leave_rows, rank_environment, torchrun_command
+from benchmarks.training.trained import BEGINS, command_of, leave_rows, run_ranks
 from benchmarks.training.year import labelled_year, months
 from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.training.ensemble import WEIGHTS_FILE
@@ -92,15 +92,14 @@ def run(folder: Path, kills: Sequence[float]) -> Trained:
     """Train to the end, with a random rank killed at each of the moments, which rise."""
     for kill in kills:
         kill_rank(folder, at=kill)
-    subprocess.run(torchrun_command("train_rank", folder, ranks=RECIPE.ranks), cwd=REPOSITORY, env=rank_environment(), check=True)
+    run_ranks("train_rank", folder)
     last = json.loads((folder / "epochs.json").read_text())[-1]
     return Trained(last["useful_time_ratio"], (folder / "model" / WEIGHTS_FILE).read_bytes())
 
 
 def kill_rank(folder: Path, *, at: float) -> None:
     """Train until that moment, counted in epochs, kill one of the ranks, and wait for the other to end."""
-    command = torchrun_command("train_rank", folder, ranks=RECIPE.ranks)
-    with subprocess.Popen(command, cwd=REPOSITORY, env=rank_environment(), stdout=subprocess.PIPE, text=True) as attempt:
+    with subprocess.Popen(command_of("train_rank", folder), cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as attempt:
         assert attempt.stdout is not None
         awaited = f"epoch {int(at)}/" if at >= 1 else BEGINS
         for line in attempt.stdout:

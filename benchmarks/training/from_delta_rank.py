@@ -1,4 +1,4 @@
-"""One rank that goes from Delta tables to its first steps, under torchrun: `from_delta_rank.py FOLDER`, which holds snapshot.json.
+"""Ranks that go from Delta tables to their first steps: `from_delta_rank.py FOLDER`, which holds snapshot.json.
 
 Each rank leaves `rank-<number>.json` there: seconds to the first step, and memory in MiB.
 """
@@ -17,9 +17,11 @@ from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.mapped_rows import mapped_rows, write_rows
-from roundtrip.training.ranks import end_with_parent, rank
+from roundtrip.training.ranks import become_torchrun, end_with_parent, rank, started_by_torchrun
 from roundtrip.training.spread_network import SpreadNetwork
 from use_cases.flight_eta.declaration import USE_CASE
+
+RANKS = 2
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Journal:
 
 
 def main(folder: Path) -> None:
+    if not started_by_torchrun():
+        become_torchrun("benchmarks.training.from_delta_rank", [str(folder)], ranks=RANKS)
     end_with_parent()
     measured = Measured(imported_mib=memory("status", "VmRSS"))
     started = time.monotonic()

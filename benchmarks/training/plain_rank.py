@@ -1,4 +1,4 @@
-"""The training loop as one would write it in plain PyTorch, for comparison: `plain_rank.py FOLDER`, under torchrun, as train_rank.py.
+"""The training loop as one would write it in plain PyTorch, for comparison: `plain_rank.py FOLDER`, as train_rank.py.
 
 The same network, loss, hidden inputs, clipping and schedule, on tensors in memory; DistributedDataParallel where there are several ranks.
 No DeepSpeed, no checkpoints, no held-out pass. Rank 0 leaves the rows a second of each epoch as `epochs.json`.
@@ -24,13 +24,15 @@ from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import pinball_loss
 from roundtrip.training.network import Network, NetworkShape
-from roundtrip.training.ranks import rank, world_size
+from roundtrip.training.ranks import become_torchrun, rank, started_by_torchrun, world_size
 from roundtrip.training.rows import Rows, TrainingData, training_data
 from use_cases.flight_eta.declaration import USE_CASE
 
 
 def main(folder: Path) -> None:
     recipe = msgspec.json.decode((folder / "recipe.json").read_bytes(), type=Recipe)
+    if not started_by_torchrun():
+        become_torchrun("benchmarks.training.plain_rank", [str(folder)], ranks=recipe.ranks)
     distributed.init_process_group("gloo")
     data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))
     speeds = rows_per_second(data, recipe)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from deltalake import write_deltalake
 
 from benchmarks.keep_result import keep_result
-from benchmarks.training.trained import leave_rows, torchrun, trained
+from benchmarks.training.trained import leave_rows, run_ranks, trained
 from benchmarks.training.year import labelled_year
 from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.lakehouse.snapshot import take_snapshot
@@ -64,7 +64,7 @@ def beside_plain(folder: Path, rows: pa.Table, ranks: int) -> dict[str, object]:
         ours += run.rows_per_second[1:]
         shares.append(run.checkpoint_share)
         leave_rows(folder / f"plain-{number}", rows, rows.slice(0, JUST_STARTED), recipe)
-        torchrun("plain_rank", folder / f"plain-{number}", ranks=ranks)
+        run_ranks("plain_rank", folder / f"plain-{number}")
         plain += [epoch["samples_per_second"] for epoch in json.loads((folder / f"plain-{number}" / "epochs.json").read_text())][1:]
     return {
         "ranks": ranks,
@@ -90,7 +90,7 @@ def from_delta(folder: Path, rows: pa.Table, years: int) -> dict[str, object]:
         write_year(rows, year)
     snapshot = take_snapshot(USE_CASE, f"..{2013 + years - 1}-12")
     (folder / "snapshot.json").write_bytes(snapshot.to_json())
-    torchrun("from_delta_rank", folder, ranks=2)
+    run_ranks("from_delta_rank", folder)
     ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
     shutil.rmtree(folder)
     return {"rows": snapshot.rows, "megabytes_encoded": round(snapshot.rows * 4 * (len(USE_CASE.inputs) + 1) / 1e6), "ranks": ranks}

@@ -1,13 +1,16 @@
-"""One rank of a bench's training, under torchrun: `train_rank.py FOLDER`, which holds train.parquet, held_out.parquet, recipe.json.
+"""A bench's training on files: `python -m benchmarks.training.train_rank FOLDER`, with train.parquet, held_out.parquet, recipe.json.
 
-Rank 0 leaves `model/` and `epochs.json` there: the epochs, and when each was recorded, seconds of a clock that only goes forward.
+Started plainly it becomes torchrun, as jobs.train_model does; under torchrun it is one of the ranks. Rank 0 leaves `model/` and
+`epochs.json` there: the epochs, and when each was recorded, seconds of a clock that only goes forward.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
-from roundtrip.training.ranks import end_with_parent, rank
+from roundtrip.training.ranks import Nodes, add_node_options, become_torchrun, end_with_parent, rank, started_by_torchrun
 from roundtrip.training.rows import training_data
 from roundtrip.training.training_record import CONTRACT_FILE
 from use_cases.flight_eta.declaration import USE_CASE
@@ -36,9 +39,17 @@ class Kept:
         self.epochs.append(asdict(epoch) | {"recorded_at": time.monotonic(), "useful_time_ratio": epoch.useful_time_ratio})
 
 
-def main(folder: Path) -> None:
-    end_with_parent()
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    add_node_options(parser)
+    request = parser.parse_args(arguments)
+    folder = request.folder
     recipe = msgspec.json.decode((folder / "recipe.json").read_bytes(), type=Recipe)
+    if not started_by_torchrun():
+        nodes = Nodes.asked(nodes=request.nodes, node_rank=request.node_rank, rendezvous=request.rendezvous)
+        become_torchrun("benchmarks.training.train_rank", arguments, ranks=recipe.ranks, nodes=nodes)
+    end_with_parent()
     connect_ranks(recipe)
     data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))
     kept = Kept() if rank() == 0 else None
@@ -52,4 +63,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -40,7 +39,7 @@ def trained(folder: Path, train: pa.Table, held_out: pa.Table, recipe: Recipe) -
     """Train in a torchrun of its own, and tell how it went. Leaves the model in `folder`."""
     leave_rows(folder, train, held_out, recipe)
     print(f"{recipe.strategy}, {recipe.precision}, {recipe.ranks} ranks", flush=True)
-    torchrun("train_rank", folder, ranks=recipe.ranks)
+    run_ranks("train_rank", folder)
     epochs = json.loads((folder / "epochs.json").read_text())
     first, last = epochs[0], epochs[-1]
     passed = last["recorded_at"] - first["recorded_at"]
@@ -63,17 +62,11 @@ def leave_rows(folder: Path, train: pa.Table, held_out: pa.Table, recipe: Recipe
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe)))
 
 
-def torchrun(module: str, folder: Path, *, ranks: int) -> None:
-    """Run that module of benchmarks/training on so many ranks of this machine."""
-    subprocess.run(torchrun_command(module, folder, ranks=ranks), cwd=REPOSITORY, env=rank_environment(), check=True)
+def run_ranks(module: str, folder: Path) -> None:
+    """Run that module of benchmarks/training on its ranks."""
+    subprocess.run(command_of(module, folder), cwd=REPOSITORY, check=True)
 
 
-def torchrun_command(module: str, folder: Path, *, ranks: int) -> list[str]:
-    """Starts that module on so many ranks."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--shutdown-timeout=5", f"--nproc-per-node={ranks}"]
-    return [*command, "-m", f"benchmarks.training.{module}", str(folder)]
-
-
-def rank_environment() -> dict[str, str]:
-    """A thread for each rank."""
-    return {"OMP_NUM_THREADS": "1"} | os.environ
+def command_of(module: str, folder: Path) -> list[str]:
+    """What becomes the torchrun of that module's ranks."""
+    return [sys.executable, "-m", f"benchmarks.training.{module}", str(folder)]

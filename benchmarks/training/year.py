@@ -16,9 +16,9 @@ from use_cases.flight_eta.declaration import USE_CASE
 from use_cases.flight_eta.replay import SOURCE_DATA
 
 
-def labelled_year(folder: Path) -> pa.Table:
-    """Features and label of 2013, by prediction time and key; the tables they come from are left in `folder`."""
-    for month in months_between("2013-01", "2013-12"):
+def labelled_year(folder: Path, *, last: str = "2013-12") -> pa.Table:
+    """Features and label of 2013, to the month `last`, by prediction time and key; the tables they come from are left in `folder`."""
+    for month in months_between("2013-01", last):
         landed = folder / "landed" / month
         subprocess.run([PEERS_PYTHON, REPOSITORY / "benchmarks" / "etl" / "landing.py", SOURCE_DATA, month, "1", landed], check=True)
         subprocess.run([PEERS_PYTHON, "-m", "benchmarks.etl.with_duckdb", landed, folder, month], cwd=REPOSITORY, check=True)

@@ -55,7 +55,9 @@ class MlflowRun:
         """
         if found := found_run(use_case.name, fingerprint):
             return cls(found)
-        tags = tags_of_job("train_model", fingerprint) | {RUN_FOLDER_TAG: run_folder} | ({TUNING_TAG: tuning.mlflow_run_id} if tuning else {})
+        tags = (
+            tags_of_job("train_model", fingerprint) | {RUN_FOLDER_TAG: run_folder} | ({TUNING_TAG: tuning.mlflow_run_id} if tuning else {})
+        )
         name = run_folder.rstrip("/").rsplit("/", 1)[-1]
         return cls.begin(use_case, origin, name=name, begun_by=f"Run folder: `{run_folder}`", tags=tags)
 
