@@ -139,10 +139,11 @@ def _draw_months(axes: Axes, moments: NDArray[np.datetime64], values: Array) -> 
 
 
 def _means(moments: NDArray[np.datetime64], errors: Array, period: str) -> tuple[NDArray[np.datetime64], Array]:
-    """First day of each period, and the means of errors [k, n] in it [k, periods]."""
-    starts, member = np.unique(moments.astype(period), return_inverse=True)
-    sums = np.stack([np.bincount(member, weights=values) for values in errors])
-    return starts.astype("datetime64[D]"), sums / np.bincount(member)
+    """The middle of the rows of each period, and the means of errors [k, n] in it [k, periods]."""
+    member = np.unique(moments.astype(period), return_inverse=True)[1]
+    seconds = moments.astype("datetime64[s]").astype(np.float64)
+    middle, *means = (np.bincount(member, weights=values) / np.bincount(member) for values in (seconds, *errors))
+    return middle.astype(np.int64).astype("datetime64[s]"), np.stack(means)
 
 
 def _table_of(values: NDArray[np.str_] | NDArray[np.int64], correction: Array) -> tuple[list[str], Array]:

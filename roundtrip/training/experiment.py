@@ -119,14 +119,14 @@ def compared(declared: Experiment, others: Sequence[Experiment]) -> pd.DataFrame
     import pandas as pd
 
     held_out = declared.answers.rows
-    figures: dict[str, dict[str, float | int | str]] = {"baseline": {"MAE": round(float(held_out.errors(held_out.baseline).mean()), 3)}}
+    figures = {"baseline": {"MAE": f"{held_out.errors(held_out.baseline).mean():.3f}"}}
     for experiment in (declared, *others):
         found = experiment.quality
         figures[experiment.name] = {
-            "weights": experiment.parameters,
-            "MAE": round(found.mae, 3),
+            "MAE": f"{found.mae:.3f}",
             "skill": f"{found.skill:.3f} ({found.skill_low:.3f} to {found.skill_high:.3f})",
-            "coverage": round(found.coverage, 3),
+            "coverage": f"{found.coverage:.3f}",
+            "weights": f"{experiment.parameters:,}",
         }
     for experiment in others:
         excess = excess_over(declared, experiment)
