@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.errors import RoundtripError
 from roundtrip.contracts.receipts import RunFolder, job_parser
-from roundtrip.training.ranks import be_the_only_rank, end_with_parent
+from roundtrip.training.ranks import end_with_parent
 from use_cases import use_case_named
 
 
@@ -20,7 +20,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--trial", type=int, required=True, help="number of the trial in the run's study, from 0")
     request = parser.parse_args(argv)
     end_with_parent()
-    be_the_only_rank()
     from roundtrip.training.try_recipe import try_recipe
 
     try:

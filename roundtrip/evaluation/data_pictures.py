@@ -97,8 +97,8 @@ def rank_correlation(first: Array, second: Array) -> float:
     import pandas as pd
 
     known = ~(np.isnan(first) | np.isnan(second))
-    ranks = [pd.Series(values[known]).rank().to_numpy() for values in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1]) if all(np.ptp(values) > 0 for values in ranks if len(values)) and known.any() else 0.0
+    correlation = pd.Series(first[known]).corr(pd.Series(second[known]), method="spearman")
+    return 0.0 if np.isnan(correlation) else float(correlation)
 
 
 def missing_values(shares: Mapping[str, float]) -> bytes:

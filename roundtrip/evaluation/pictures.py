@@ -48,7 +48,7 @@ def optimization_history(complete: Mapping[int, float], pruned: Mapping[int, flo
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, (axes,) = _figure("Trials", width=8, height=4)
+    figure, (axes,) = new_figure("Trials", width=8, height=4)
     best, steps = np.minimum.accumulate([complete[number] for number in sorted(complete)]), sorted(complete)
     last = max([*complete, *pruned])
     axes.step([*steps, last], [*best, best[-1]], where="post", color=BLUE, linewidth=1.2, label=f"least so far: {best[-1]:.3f}")
@@ -64,18 +64,18 @@ def optimization_history(complete: Mapping[int, float], pruned: Mapping[int, flo
     axes.set(xlabel=f"trial ({above} above the axes)" if above else "trial", ylabel=f"validation MAE ({unit})")
     axes.set(xlim=(-0.5, last + 0.5), ylim=(low - 0.2 * span, top))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(axes)
-    return _png(figure)
+    legend(axes)
+    return as_png(figure)
 
 
 def parameter_importance(importances: Mapping[str, float]) -> bytes:
     """Share of the MAE's variance over the trials that each parameter explains, the largest on top."""
-    figure, (axes,) = _figure("What the MAE depends on", width=8, height=max(3.4, 1.4 + 0.3 * len(importances)))
+    figure, (axes,) = new_figure("What the MAE depends on", width=8, height=max(3.4, 1.4 + 0.3 * len(importances)))
     ordered = sorted(importances.items(), key=lambda entry: entry[1])
     bars = axes.barh([name for name, _ in ordered], [share for _, share in ordered], color=BLUE, height=0.6)
     axes.bar_label(bars, labels=[f"{share:.0%}" for _, share in ordered], padding=4, fontsize=8, color=INK)
     axes.set(xlabel="share of the variance explained (fANOVA)", xlim=(0, 1.08 * max(importances.values())))
-    return _png(figure)
+    return as_png(figure)
 
 
 def residuals(medians: Array, labels: Array, *, unit: str) -> bytes:

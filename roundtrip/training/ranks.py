@@ -106,11 +106,6 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def be_the_only_rank() -> None:
-    """Make this process a training of one rank, without torchrun, whose start takes as long as an epoch."""
-    os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-
-
 def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int, nodes: Nodes | None = None) -> None:
     """Replace this process by a torchrun that starts `module` `ranks` times on this machine, the only one or one of `nodes`.
 

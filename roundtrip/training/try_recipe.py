@@ -21,7 +21,7 @@ from roundtrip.contracts.use_cases import Recipe, UseCase
 from roundtrip.lakehouse.snapshot import Snapshot, SnapshotRows, load_rows
 from roundtrip.registry.mlflow_tuning import TrialRun
 from roundtrip.training.checkpoints import Checkpoints
-from roundtrip.training.engine import connect_ranks
+from roundtrip.training.engine import single_rank
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.rows import training_data
 from roundtrip.training.study import (
@@ -104,7 +104,7 @@ def _trained(use_case: UseCase, folder: RunFolder, recipe: Recipe, journal: Tria
     """MAE of the validation rows, in the label's unit."""
     rows = validation_rows(use_case, load_rows(use_case, Snapshot.load(folder.uri)).train)
     data = training_data(use_case, rows.train, rows.held_out)
-    connect_ranks(recipe)
-    _, last = train(data, recipe, checkpoints=Checkpoints(checkpoints), journal=journal)
+    with single_rank(recipe):
+        _, last = train(data, recipe, checkpoints=Checkpoints(checkpoints), journal=journal)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return last.held_out_mae

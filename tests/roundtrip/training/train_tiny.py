@@ -52,14 +52,14 @@ def disturb(at_step: int, number: signal.Signals) -> None:
     SpreadNetwork.step = step  # type: ignore[method-assign]
 
 
-def disturb_saving(epoch: int, number: signal.Signals) -> None:
+def disturb_saving(at_epoch: int, number: signal.Signals) -> None:
     """Send this process the signal before it saves its part of that epoch's checkpoint."""
     undisturbed = Checkpoints.save
 
-    def save(self: Checkpoints, engine: DeepSpeedEngine, after: int, state: State) -> None:
-        if after == epoch:
+    def save(self: Checkpoints, engine: DeepSpeedEngine, epoch: int, state: State) -> None:
+        if epoch == at_epoch:
             os.kill(os.getpid(), number)
-        undisturbed(self, engine, after, state)
+        undisturbed(self, engine, epoch, state)
 
     Checkpoints.save = save  # type: ignore[method-assign]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import Gate, OneOf, UseCase
-from roundtrip.training.ranks import be_the_only_rank, end_with_parent
+from roundtrip.training.ranks import end_with_parent
 from tests.roundtrip.training.tiny import TINY
 
 GOOD, HOPELESS, DIVERGES = TINY.recipe.learning_rate, 1e-9, 1e38
@@ -51,7 +51,6 @@ def main() -> None:
     use_case, folder = tiny(request.name), RunFolder(request.run_dir)
     if request.verb == "try":
         end_with_parent()
-        be_the_only_rank()
         from roundtrip.training.try_recipe import try_recipe
 
         slow_down(request.step_s)
