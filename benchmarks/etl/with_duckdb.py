@@ -144,15 +144,19 @@ known AS (
         avg(arrived_gain) OVER last_3h AS gain_3h,
         avg(arrived_gain) OVER last_6h AS gain_6h,
         avg(arrived_gain) OVER last_24h AS gain_24h,
+        avg(air_time_excess) OVER last_4h AS air_time_4h,
         avg(air_time_excess) OVER last_12h AS air_time_12h,
         avg(ground_excess) OVER last_1h AS ground_1h,
-        avg(left_delay) OVER last_1h AS departure_delay_1h
+        avg(left_delay) OVER last_1h AS departure_delay_1h,
+        count(left_delay) OVER last_30m AS departures_30m
     FROM last_days
     WINDOW
         last_3h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 180 PRECEDING AND CURRENT ROW),
+        last_4h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 240 PRECEDING AND CURRENT ROW),
         last_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 360 PRECEDING AND CURRENT ROW),
         last_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 720 PRECEDING AND CURRENT ROW),
         last_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 1440 PRECEDING AND CURRENT ROW),
+        last_30m AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 30 PRECEDING AND CURRENT ROW),
         last_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 60 PRECEDING AND CURRENT ROW)
 ),
 weather AS (
@@ -175,10 +179,12 @@ SELECT
     round(gain_3h, 3) AS destination_gain_3h_minutes,
     round(gain_6h, 3) AS destination_gain_6h_minutes,
     round(gain_24h, 3) AS destination_gain_24h_minutes,
+    round(air_time_4h / 1000, 3) AS destination_air_time_4h_minutes,
     round(air_time_12h / 1000, 3) AS destination_air_time_12h_minutes,
     round(flight_gain_28d, 3) AS flight_gain_28d_minutes,
     round(ground_1h / 1000, 3) AS origin_ground_1h_minutes,
     round(departure_delay_1h, 3) AS origin_departure_delay_1h_minutes,
+    departures_30m::DOUBLE AS origin_departures_30m,
     wind_speed_mph, wind_from_degrees, pressure_hpa, visibility_miles, temperature_f,
     known.event_month
 FROM known

@@ -151,9 +151,11 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
         gain_3h=_mean("arrived_gain", "3h", "destination"),
         gain_6h=_mean("arrived_gain", "6h", "destination"),
         gain_24h=_mean("arrived_gain", "24h", "destination"),
+        air_time_4h=_mean("air_time_excess", "4h", "destination"),
         air_time_12h=_mean("air_time_excess", "12h", "destination"),
         ground_1h=_mean("ground_excess", "1h", "origin"),
         departure_delay_1h=_mean("left_delay", "1h", "origin"),
+        departures_30m=pl.col("left_delay").is_not_null().cast(DOUBLE).rolling_sum_by("moment", "30m", closed="both").over("origin"),
     ).filter((pl.col("kind") == "push_back") & (pl.col("event_month") == month))
     joined = known.with_columns(hour=pl.col("pushed_back_at").dt.truncate("1h")).join(_weather(reports), on=["origin", "hour"], how="left")
     joined = joined.join(planes.select(pl.col("tailnum").alias("tail_number"), "manufacturer"), on="tail_number", how="left")
@@ -167,10 +169,12 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
         pl.col("gain_3h").round(3, mode="half_away_from_zero").alias("destination_gain_3h_minutes"),
         pl.col("gain_6h").round(3, mode="half_away_from_zero").alias("destination_gain_6h_minutes"),
         pl.col("gain_24h").round(3, mode="half_away_from_zero").alias("destination_gain_24h_minutes"),
+        (pl.col("air_time_4h") / 1000).round(3, mode="half_away_from_zero").alias("destination_air_time_4h_minutes"),
         (pl.col("air_time_12h") / 1000).round(3, mode="half_away_from_zero").alias("destination_air_time_12h_minutes"),
         pl.col("flight_gain_28d").round(3, mode="half_away_from_zero").alias("flight_gain_28d_minutes"),
         (pl.col("ground_1h") / 1000).round(3, mode="half_away_from_zero").alias("origin_ground_1h_minutes"),
         pl.col("departure_delay_1h").round(3, mode="half_away_from_zero").alias("origin_departure_delay_1h_minutes"),
+        pl.col("departures_30m").alias("origin_departures_30m"),
         "wind_speed_mph", "wind_from_degrees", "pressure_hpa", "visibility_miles", "temperature_f",
     )  # fmt: skip
 

@@ -28,9 +28,10 @@ NUMBERS = (
           meaning="mean gain of flights to the destination that arrived in the last 3 h"),
     Input(name="destination_gain_6h_minutes", kind="number", unit="min", minimum=-120, maximum=300, meaning="the same over 6 h"),
     Input(name="destination_gain_24h_minutes", kind="number", unit="min", minimum=-120, maximum=300, meaning="the same over 24 h"),
-    Input(name="destination_air_time_12h_minutes", kind="number", unit="min", minimum=-120, maximum=200,
-          meaning="mean air time of flights to the destination that arrived in the last 12 h, against their route's mean of the 28 days "
+    Input(name="destination_air_time_4h_minutes", kind="number", unit="min", minimum=-120, maximum=200,
+          meaning="mean air time of flights to the destination that arrived in the last 4 h, against their route's mean of the 28 days "
                   "before"),
+    Input(name="destination_air_time_12h_minutes", kind="number", unit="min", minimum=-120, maximum=200, meaning="the same over 12 h"),
     Input(name="flight_gain_28d_minutes", kind="number", unit="min", minimum=-120, maximum=300,
           meaning="mean gain of the same carrier and flight number over 28 days"),
     Input(name="origin_ground_1h_minutes", kind="number", unit="min", minimum=-60, maximum=200,
@@ -38,6 +39,8 @@ NUMBERS = (
                   "against their route's mean of the 28 days before"),
     Input(name="origin_departure_delay_1h_minutes", kind="number", unit="min", minimum=-60, maximum=1500,
           meaning="mean departure delay of flights that pushed back at the origin in the last hour, this one included"),
+    Input(name="origin_departures_30m", kind="number", unit="flights", minimum=0, maximum=200,
+          meaning="flights that pushed back at the origin in the last 30 min, this one included"),
     Input(name="wind_speed_mph", kind="number", unit="mph", minimum=0, maximum=100,
           meaning="at the origin, last report", drifts_by_nature=True),
     Input(name="wind_from_degrees", kind="number", unit="°", minimum=0, maximum=360,

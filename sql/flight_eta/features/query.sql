@@ -95,6 +95,9 @@ at_the_destination AS (
         / nullif(count(arrived_gain_minutes) OVER so_far - count(arrived_gain_minutes) OVER before_6h, 0) AS destination_gain_6h_minutes,
         (sum(arrived_gain_minutes) OVER so_far - coalesce(sum(arrived_gain_minutes) OVER before_24h, 0))
         / nullif(count(arrived_gain_minutes) OVER so_far - count(arrived_gain_minutes) OVER before_24h, 0) AS destination_gain_24h_minutes,
+        (sum(arrived_air_time_excess) OVER so_far - coalesce(sum(arrived_air_time_excess) OVER before_4h, 0))
+        / nullif(1000 * (count(arrived_air_time_excess) OVER so_far - count(arrived_air_time_excess) OVER before_4h), 0)
+            AS destination_air_time_4h_minutes,
         (sum(arrived_air_time_excess) OVER so_far - coalesce(sum(arrived_air_time_excess) OVER before_12h, 0))
         / nullif(1000 * (count(arrived_air_time_excess) OVER so_far - count(arrived_air_time_excess) OVER before_12h), 0)
             AS destination_air_time_12h_minutes
@@ -104,6 +107,7 @@ at_the_destination AS (
     WINDOW
         so_far AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
         before_3h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 181 PRECEDING),
+        before_4h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 241 PRECEDING),
         before_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 361 PRECEDING),
         before_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 721 PRECEDING),
         before_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 1441 PRECEDING)
@@ -116,10 +120,12 @@ at_the_origin AS (
         / nullif(1000 * (count(arrived_ground_excess) OVER so_far - count(arrived_ground_excess) OVER before_1h), 0)
             AS origin_ground_1h_minutes,
         (sum(left_delay_minutes) OVER so_far - coalesce(sum(left_delay_minutes) OVER before_1h, 0))
-        / nullif(count(left_delay_minutes) OVER so_far - count(left_delay_minutes) OVER before_1h, 0) AS origin_departure_delay_1h_minutes
+        / nullif(count(left_delay_minutes) OVER so_far - count(left_delay_minutes) OVER before_1h, 0) AS origin_departure_delay_1h_minutes,
+        count(left_delay_minutes) OVER so_far - count(left_delay_minutes) OVER before_30m AS origin_departures_30m
     FROM at_the_destination
     WINDOW
         so_far AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+        before_30m AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 31 PRECEDING),
         before_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 61 PRECEDING)
 ),
 
@@ -156,10 +162,12 @@ SELECT
     round(known.destination_gain_3h_minutes, 3) AS destination_gain_3h_minutes,
     round(known.destination_gain_6h_minutes, 3) AS destination_gain_6h_minutes,
     round(known.destination_gain_24h_minutes, 3) AS destination_gain_24h_minutes,
+    round(known.destination_air_time_4h_minutes, 3) AS destination_air_time_4h_minutes,
     round(known.destination_air_time_12h_minutes, 3) AS destination_air_time_12h_minutes,
     round(known.flight_gain_28d_minutes, 3) AS flight_gain_28d_minutes,
     round(known.origin_ground_1h_minutes, 3) AS origin_ground_1h_minutes,
     round(known.origin_departure_delay_1h_minutes, 3) AS origin_departure_delay_1h_minutes,
+    CAST(known.origin_departures_30m AS DOUBLE) AS origin_departures_30m,
     weather.wind_speed_mph,
     weather.wind_from_degrees,
     weather.pressure_hpa,

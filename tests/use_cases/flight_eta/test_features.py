@@ -170,6 +170,7 @@ def test_a_route_is_measured_against_its_usual_of_the_days_before(spark: SparkSe
     assert found["schedule_padding_minutes"] == 130 - 115
     assert found["route_gain_28d_minutes"] == 15.0
     assert found["destination_air_time_12h_minutes"] == 95 - 85
+    assert found["destination_air_time_4h_minutes"] == 95 - 85
 
 
 def test_the_origin_is_seen_through_its_last_hour(spark: SparkSession) -> None:
@@ -184,6 +185,20 @@ def test_the_origin_is_seen_through_its_last_hour(spark: SparkSession) -> None:
     found = features(spark, of(flights))["f0"]
     assert found["origin_departure_delay_1h_minutes"] == 40.0
     assert found["origin_ground_1h_minutes"] == 20.0
+    assert found["origin_departures_30m"] == 1.0
+
+
+def test_the_queue_at_the_origin_counts_who_pushed_back_and_the_flight_itself(spark: SparkSession) -> None:
+    flights = [
+        Flight(number=1, leaves=2000),
+        Flight(number=2, leaves=2000, gain=None, destination="SJU"),
+        Flight(number=3, leaves=1970, gain=None),
+        Flight(number=4, leaves=1969),
+        Flight(number=5, leaves=2001),
+        Flight(number=6, leaves=1990, origin="EWR"),
+        Flight(number=7, leaves=1865),  # arrives at 1985, has no push-back there
+    ]
+    assert features(spark, of(flights))["f0"]["origin_departures_30m"] == 3.0
 
 
 def test_a_missing_report_is_bridged_for_six_hours(spark: SparkSession) -> None:
