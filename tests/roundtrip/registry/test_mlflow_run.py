@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from mlflow.telemetry.utils import is_telemetry_disabled
 from PIL import Image
 
 from roundtrip.cli.stack.layout import Stack
@@ -74,3 +75,7 @@ def test_a_run_says_what_it_started_from_what_it_cost_and_which_weights_came_out
     assert found.metrics["system/system_memory_usage_megabytes"] > 100
     kept = Origin.from_json(Path(client().download_artifacts(run.run_id, ORIGIN_FILE, str(tmp_path))).read_text())
     assert kept.snapshot == replace(TINY_SNAPSHOT, use_case=use_case.name)
+
+
+def test_mlflow_s_client_reports_to_nobody_but_the_server() -> None:
+    assert is_telemetry_disabled()
