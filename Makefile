@@ -36,7 +36,7 @@ notebook: setup  ## look at the data and try a recipe, in JupyterLab; its addres
 		export JUPYTER_CONFIG_DIR="$$ROUNDTRIP_HOME/jupyter" JUPYTER_DATA_DIR="$$ROUNDTRIP_HOME/jupyter" IPYTHONDIR="$$ROUNDTRIP_HOME/ipython"; \
 		export PYTHONWARNINGS='ignore:IProgress not found'; \
 		exec $(BIN)/jupyter lab --ip=127.0.0.1 --no-browser --allow-root --LabApp.news_url=None --LabApp.extension_manager=readonly \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate use_cases/flight_eta/explore.ipynb
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.default_url=/lab/tree/use_cases/flight_eta/explore.ipynb
 
 down:  ## stop all that was started
 	@$(BIN)/roundtrip down
