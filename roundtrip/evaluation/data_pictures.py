@@ -97,8 +97,9 @@ def rank_correlation(first: Array, second: Array) -> float:
     import pandas as pd
 
     known = ~(np.isnan(first) | np.isnan(second))
-    correlation = pd.Series(first[known]).corr(pd.Series(second[known]), method="spearman")
-    return 0.0 if np.isnan(correlation) else float(correlation)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = pd.Series(first[known]).rank().corr(pd.Series(second[known]).rank())
+    return 0.0 if np.isnan(found) else float(found)
 
 
 def missing_values(shares: Mapping[str, float]) -> bytes:

@@ -63,8 +63,8 @@ def single_rank(recipe: Recipe) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with only_rank():
-        store = distributed.HashStore()  # type: ignore[attr-defined]
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", store=store, rank=0, world_size=1)
+        backend, store = "nccl" if torch.cuda.is_available() else "gloo", distributed.HashStore()  # type: ignore[attr-defined]
+        distributed.init_process_group(backend, store=store, rank=0, world_size=1)
         try:
             connect_ranks(recipe)
             yield
