@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
         from roundtrip.training.tune import Budget, tune
 
-        trial = [sys.executable, "-m", "jobs.try_recipe", "--use-case", use_case.name, "--run-dir", folder.uri, "--trial"]
+        trial = [sys.executable, "-m", "jobs.run_trial", "--use-case", use_case.name, "--run-dir", folder.uri, "--trial"]
         budget = Budget(trials=request.trials, minutes=request.minutes, parallel=request.parallel)
         chosen = tune(use_case, folder, budget, command=lambda number: [*trial, str(number)])
         chosen.save(folder)

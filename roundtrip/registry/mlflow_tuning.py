@@ -68,7 +68,7 @@ class TrialRun:
         """The run that an earlier attempt began, or a new one below the run `parent`, with the trial's parameters."""
         if found := found_run(use_case.name, f"{study}-{number}"):
             return cls(found)
-        tags = tags_of_job("try_recipe", f"{study}-{number}") | {MLFLOW_PARENT_RUN_ID: parent}
+        tags = tags_of_job("run_trial", f"{study}-{number}") | {MLFLOW_PARENT_RUN_ID: parent}
         run = create_run(use_case.name, name=f"trial {number}", tags=tags)
         client().log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
         return cls(run)

@@ -47,7 +47,7 @@ from roundtrip.training.study import (
     study_name,
     trial_folder,
 )
-from roundtrip.training.try_recipe import validation_rows
+from roundtrip.training.trial import validation_rows
 from roundtrip.training.tune import Budget, progress, tune
 from tests.roundtrip.training.test_ranks import gone
 from tests.roundtrip.training.tiny import TINY, tiny_rows

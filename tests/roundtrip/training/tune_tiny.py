@@ -51,10 +51,10 @@ def main() -> None:
     use_case, folder = tiny(request.name), RunFolder(request.run_dir)
     if request.verb == "try":
         end_with_parent()
-        from roundtrip.training.try_recipe import try_recipe
+        from roundtrip.training.trial import run_trial
 
         slow_down(request.step_s)
-        try_recipe(use_case, folder, request.count)
+        run_trial(use_case, folder, request.count)
         return
     from roundtrip.training.tune import Budget, tune
 

@@ -57,7 +57,7 @@ class TrialJournal:
             raise TrialPruned
 
 
-def try_recipe(use_case: UseCase, folder: RunFolder, number: int) -> None:
+def run_trial(use_case: UseCase, folder: RunFolder, number: int) -> None:
     """Train the trial of that number in the run folder's study as the only rank, from its newest checkpoint if it has one, and tell the
     study how it ended.
 
