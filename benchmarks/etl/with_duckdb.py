@@ -135,7 +135,8 @@ last_days AS (
     SELECT
         *,
         round((arrived_air_time - usual_air_time) * 1000)::BIGINT AS air_time_excess,
-        round((arrived_ground - usual_ground) * 1000)::BIGINT AS ground_excess
+        round((arrived_ground - usual_ground) * 1000)::BIGINT AS ground_excess,
+        CASE WHEN arrived_air_time - usual_air_time IS NOT NULL THEN distance_miles END AS arrived_miles
     FROM of_the_flight_number WHERE moment >= getvariable('month_start') - INTERVAL 1 DAY
 ),
 known AS (
@@ -146,6 +147,7 @@ known AS (
         avg(arrived_gain) OVER last_24h AS gain_24h,
         avg(air_time_excess) OVER last_4h AS air_time_4h,
         avg(air_time_excess) OVER last_12h AS air_time_12h,
+        sum(air_time_excess) OVER like_it / nullif(sum(arrived_miles) OVER like_it, 0) AS air_time_per_1000_miles,
         avg(ground_excess) OVER last_1h AS ground_1h,
         avg(left_delay) OVER last_1h AS departure_delay_1h,
         count(left_delay) OVER last_30m AS departures_30m
@@ -156,6 +158,7 @@ known AS (
         last_6h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 360 PRECEDING AND CURRENT ROW),
         last_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 720 PRECEDING AND CURRENT ROW),
         last_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 1440 PRECEDING AND CURRENT ROW),
+        like_it AS (PARTITION BY distance_miles > 1200 ORDER BY minute RANGE BETWEEN 360 PRECEDING AND CURRENT ROW),
         last_30m AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 30 PRECEDING AND CURRENT ROW),
         last_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 60 PRECEDING AND CURRENT ROW)
 ),
@@ -181,6 +184,7 @@ SELECT
     round(gain_24h, 3) AS destination_gain_24h_minutes,
     round(air_time_4h / 1000, 3) AS destination_air_time_4h_minutes,
     round(air_time_12h / 1000, 3) AS destination_air_time_12h_minutes,
+    round(air_time_per_1000_miles, 3) AS air_time_per_1000_miles_6h_minutes,
     round(flight_gain_28d, 3) AS flight_gain_28d_minutes,
     round(ground_1h / 1000, 3) AS origin_ground_1h_minutes,
     round(departure_delay_1h, 3) AS origin_departure_delay_1h_minutes,

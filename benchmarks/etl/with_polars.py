@@ -145,6 +145,8 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
     numbered = numbered.with_columns(flight_gain_28d=_mean("arrived_gain", "28d", "carrier", "flight_number"))
     recent = numbered.filter(pl.col("moment") >= last_day).with_columns(
         air_time_excess=((pl.col("arrived_air_time") - pl.col("usual_air_time")) * 1000).round(mode="half_away_from_zero"),
+        long_haul=pl.col("distance_miles") > 1200,
+        arrived_miles=pl.when((pl.col("arrived_air_time") - pl.col("usual_air_time")).is_not_null()).then(pl.col("distance_miles")),
         ground_excess=((pl.col("arrived_ground") - pl.col("usual_ground")) * 1000).round(mode="half_away_from_zero"),
     )
     known = recent.with_columns(
@@ -153,6 +155,8 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
         gain_24h=_mean("arrived_gain", "24h", "destination"),
         air_time_4h=_mean("air_time_excess", "4h", "destination"),
         air_time_12h=_mean("air_time_excess", "12h", "destination"),
+        air_time_sum=pl.col("air_time_excess").cast(DOUBLE).rolling_sum_by("moment", "6h", closed="both").over("long_haul"),
+        miles_sum=pl.col("arrived_miles").cast(DOUBLE).rolling_sum_by("moment", "6h", closed="both").over("long_haul"),
         ground_1h=_mean("ground_excess", "1h", "origin"),
         departure_delay_1h=_mean("left_delay", "1h", "origin"),
         departures_30m=pl.col("left_delay").is_not_null().cast(DOUBLE).rolling_sum_by("moment", "30m", closed="both").over("origin"),
@@ -171,6 +175,8 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
         pl.col("gain_24h").round(3, mode="half_away_from_zero").alias("destination_gain_24h_minutes"),
         (pl.col("air_time_4h") / 1000).round(3, mode="half_away_from_zero").alias("destination_air_time_4h_minutes"),
         (pl.col("air_time_12h") / 1000).round(3, mode="half_away_from_zero").alias("destination_air_time_12h_minutes"),
+        pl.when(pl.col("miles_sum") > 0).then(pl.col("air_time_sum") / pl.col("miles_sum"))
+        .round(3, mode="half_away_from_zero").alias("air_time_per_1000_miles_6h_minutes"),
         pl.col("flight_gain_28d").round(3, mode="half_away_from_zero").alias("flight_gain_28d_minutes"),
         (pl.col("ground_1h") / 1000).round(3, mode="half_away_from_zero").alias("origin_ground_1h_minutes"),
         pl.col("departure_delay_1h").round(3, mode="half_away_from_zero").alias("origin_departure_delay_1h_minutes"),

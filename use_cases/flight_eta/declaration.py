@@ -32,6 +32,9 @@ NUMBERS = (
           meaning="mean air time of flights to the destination that arrived in the last 4 h, against their route's mean of the 28 days "
                   "before"),
     Input(name="destination_air_time_12h_minutes", kind="number", unit="min", minimum=-120, maximum=200, meaning="the same over 12 h"),
+    Input(name="air_time_per_1000_miles_6h_minutes", kind="number", unit="min", minimum=-120, maximum=200,
+          meaning="air time per 1000 miles of all flights that arrived in the last 6 h and fly up to 1200 miles, or beyond, as this one "
+                  "does, against their routes' means of the 28 days before: headwinds"),
     Input(name="flight_gain_28d_minutes", kind="number", unit="min", minimum=-120, maximum=300,
           meaning="mean gain of the same carrier and flight number over 28 days"),
     Input(name="origin_ground_1h_minutes", kind="number", unit="min", minimum=-60, maximum=200,

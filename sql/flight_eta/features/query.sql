@@ -75,6 +75,8 @@ of_the_flight_number AS (
         -- in thousandths of a minute
         round(1000 * (arrived_air_time_minutes - usual_air_time_minutes)) AS arrived_air_time_excess,
         round(1000 * (arrived_ground_minutes - usual_ground_minutes)) AS arrived_ground_excess,
+        CASE WHEN arrived_air_time_minutes - usual_air_time_minutes IS NOT NULL THEN distance_miles END AS arrived_miles,
+        distance_miles > 1200 AS is_long_haul,
         (sum(arrived_gain_minutes) OVER so_far - coalesce(sum(arrived_gain_minutes) OVER before_28d, 0))
         / nullif(count(arrived_gain_minutes) OVER so_far - count(arrived_gain_minutes) OVER before_28d, 0) AS flight_gain_28d_minutes
     FROM moments
@@ -129,6 +131,18 @@ at_the_origin AS (
         before_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 61 PRECEDING)
 ),
 
+-- headwinds show in the air times of all flights of the like length, wherever they went
+in_the_air AS (
+    SELECT
+        *,
+        (sum(arrived_air_time_excess) OVER so_far - coalesce(sum(arrived_air_time_excess) OVER before_6h, 0))
+        / nullif(sum(arrived_miles) OVER so_far - coalesce(sum(arrived_miles) OVER before_6h, 0), 0) AS air_time_per_1000_miles_6h_minutes
+    FROM at_the_origin
+    WINDOW
+        so_far AS (PARTITION BY is_long_haul ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+        before_6h AS (PARTITION BY is_long_haul ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 361 PRECEDING)
+),
+
 -- what is known of the weather in an hour: of each value the newest report, bridging up to six that are missing
 weather AS (
     SELECT
@@ -164,6 +178,7 @@ SELECT
     round(known.destination_gain_24h_minutes, 3) AS destination_gain_24h_minutes,
     round(known.destination_air_time_4h_minutes, 3) AS destination_air_time_4h_minutes,
     round(known.destination_air_time_12h_minutes, 3) AS destination_air_time_12h_minutes,
+    round(known.air_time_per_1000_miles_6h_minutes, 3) AS air_time_per_1000_miles_6h_minutes,
     round(known.flight_gain_28d_minutes, 3) AS flight_gain_28d_minutes,
     round(known.origin_ground_1h_minutes, 3) AS origin_ground_1h_minutes,
     round(known.origin_departure_delay_1h_minutes, 3) AS origin_departure_delay_1h_minutes,
@@ -173,7 +188,7 @@ SELECT
     weather.pressure_hpa,
     weather.visibility_miles,
     weather.temperature_f
-FROM at_the_origin AS known
+FROM in_the_air AS known
 LEFT JOIN weather ON known.origin = weather.origin AND date_trunc('HOUR', known.pushed_back_at) = weather.hour
 LEFT JOIN raw_planes AS planes ON known.tail_number = planes.tailnum
 WHERE known.kind = 'push_back' AND known.event_month = session.this_partition

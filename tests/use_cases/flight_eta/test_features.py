@@ -188,6 +188,20 @@ def test_the_origin_is_seen_through_its_last_hour(spark: SparkSession) -> None:
     assert found["origin_departures_30m"] == 1.0
 
 
+def test_headwinds_are_seen_in_flights_of_the_like_length_to_anywhere(spark: SparkSession) -> None:
+    day, flown = 24 * 60, {"ORD": 740, "MIA": 1000, "LAX": 2475}
+    flights = [
+        Flight(number=1, leaves=2000, destination="MIA"),
+        Flight(number=2, leaves=2000 - day, air_time=90),  # the usual of the days before
+        Flight(number=3, leaves=1800, air_time=105),  # 15 minutes more than usual
+        Flight(number=4, leaves=2000 - day, destination="LAX", air_time=90),
+        Flight(number=5, leaves=1800, destination="LAX", air_time=390),  # of another length
+        Flight(number=6, leaves=1500, air_time=200),  # arrived longer ago
+    ]
+    rows = [row | {"distance_miles": flown[flight.destination]} for row, flight in zip(of(flights), flights, strict=True)]
+    assert features(spark, rows)["f0"]["air_time_per_1000_miles_6h_minutes"] == round(15 / 0.74, 3)
+
+
 def test_the_queue_at_the_origin_counts_who_pushed_back_and_the_flight_itself(spark: SparkSession) -> None:
     flights = [
         Flight(number=1, leaves=2000),
