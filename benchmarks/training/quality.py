@@ -8,7 +8,7 @@ benchmarks/results/quality_<hardware>_<date>.json.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,11 @@ from roundtrip.training.rows import rows_of
 from roundtrip.training.training_record import CONTRACT_FILE
 from use_cases.flight_eta.declaration import USE_CASE
 
+RECIPES = {
+    "declared": USE_CASE.recipe,
+    "larger": replace(USE_CASE.recipe, networks=4, hidden=(512, 256), epochs=8, input_dropout=0.2),
+}
+"""What the demo trains in half a minute, and what takes five times as long."""
 GOAL = 9.43
 """MAE in minutes of XGBoost on such features (its own, and tuned on September)."""
 
@@ -38,18 +43,15 @@ def main() -> None:
         learned, watched, test = (
             months(rows, f"2013-{first}", f"2013-{last}") for first, last in (("01", "08"), ("09", "09"), ("10", "12"))
         )
-        folder = Path(scratch) / "candidate"
-        run = trained(folder, learned, watched, USE_CASE.recipe)
-        found = evaluated(folder / "model", learned, test)
-    result = {
-        "what": "MAE in minutes of October to December, trained on January to August",
-        "goal": GOAL,
-        "run": asdict(run),
-        **found.figures(),
-    }
-    path = keep_result("quality", result)
-    print("\n".join(found.lines("min")))
-    print(f"Coverage {found.candidate.coverage:.1%} of {found.nominal_coverage:.0%}; goal {GOAL} min; kept as {path}")
+        candidates = {}
+        for name, recipe in RECIPES.items():
+            run = trained(Path(scratch) / name, learned, watched, recipe)
+            found = evaluated(Path(scratch) / name / "model", learned, test)
+            candidates[name] = {"run": asdict(run), "recipe": asdict(recipe), **found.figures()}
+            print("\n".join([name, *found.lines("min"), f"coverage {found.candidate.coverage:.1%} of {found.nominal_coverage:.0%}"]))
+    what = "MAE in minutes of October to December, trained on January to August"
+    path = keep_result("quality", {"what": what, "goal": GOAL, "candidates": candidates})
+    print(f"Goal {GOAL} min; kept as {path}")
 
 
 def evaluated(model: Path, learned: pa.Table, test: pa.Table) -> Evaluation:
