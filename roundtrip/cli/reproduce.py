@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +80,7 @@ def differences_here(original: FinishedTraining) -> list[str]:
     from roundtrip.training.origin import Origin, differences
 
     then = original.origin
-    use_case = replace(load_use_case(then.use_case), recipe=then.recipe, search=())
+    use_case = load_use_case(then.use_case).with_recipe(then.recipe)
     return differences(then, Origin.here(use_case, then.snapshot, ranks=then.ranks))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadRequest
@@ -76,7 +76,7 @@ def forget_choice(folder: RunFolder) -> None:
 def use_case_of_run(use_case: UseCase, folder: RunFolder) -> UseCase:
     """The use case as this run trains it: with the recipe that was chosen for the run, if one was."""
     chosen = ChosenRecipe.load(folder)
-    return replace(use_case, recipe=chosen.recipe, search=()) if chosen else use_case
+    return use_case.with_recipe(chosen.recipe) if chosen else use_case
 
 
 def recipe_of(values: Mapping[str, Figure]) -> Recipe:

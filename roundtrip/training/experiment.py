@@ -9,7 +9,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ def try_recipe(use_case: UseCase, recipe: Recipe, snapshot: Snapshot, rows: Snap
     The run has what a training's has, the figures and pictures of the held-out rows, and the notebook: its file, the commit, and the
     SHA-256 of its cells, so that one which no commit holds can be told. Raises what `train` does.
     """
-    changed = replace(use_case, recipe=recipe)
+    changed = use_case.with_recipe(recipe)
     data, origin = training_data(changed, rows.train, rows.held_out), Origin.here(changed, snapshot, ranks=1)
     path, digest = str(notebook.resolve().relative_to(REPOSITORY)), sources_sha256(notebook)
     tags = {NOTEBOOK_TAG: path, SOURCES_TAG: digest, "mlflow.source.name": path, "mlflow.source.type": "NOTEBOOK"}

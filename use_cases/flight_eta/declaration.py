@@ -98,7 +98,7 @@ USE_CASE = UseCase(
     search=(
         Between(field="learning_rate", low=5e-4, high=1e-2, log=True),
         Between(field="weight_decay", low=1e-6, high=1e-1, log=True),
-        OneOf(field="hidden", choices=((128, 64), (256, 128), (512, 256), (256, 128, 64))),
+        OneOf(field="hidden", choices=((64, 32), (128, 64), (256, 128), (512, 256), (256, 128, 64))),
         Between(field="embedding_width", low=4, high=16),
         Between(field="number_bins", low=4, high=24),
         Between(field="input_dropout", low=0.0, high=0.3),
