@@ -324,7 +324,7 @@ def _fault_of_range(entry: Between, declared: object) -> str:
     if isinstance(declared, int) and not (isinstance(entry.low, int) and isinstance(entry.high, int)):
         return f"it is a whole number, and {entry.low} to {entry.high} are not: write both without a point"
     if not entry.low <= declared <= entry.high:
-        return f"the declared recipe's {declared} is not within {entry.low} to {entry.high}: widen it, that is the first recipe that tuning tries"
+        return f"the declared recipe's {declared} is not within {entry.low} to {entry.high}: widen it, for tuning tries that first"
     return ""
 
 
@@ -334,5 +334,5 @@ def _fault_of_choices(entry: OneOf, declared: object) -> str:
     if any(isinstance(choice, tuple) != isinstance(declared, tuple) for choice in entry.choices):
         return f"a choice of {entry.choices} is not of the kind of the declared recipe's {declared}"
     if declared not in entry.choices:
-        return f"the declared recipe's {declared} is none of the choices {entry.choices}: add it, it is the first that tuning tries"
+        return f"the declared recipe's {declared} is none of the choices {entry.choices}: add it, for tuning tries that first"
     return ""
