@@ -156,8 +156,12 @@ def sha256_of_months(digests: Mapping[str, str]) -> str:
 
 
 def _split(use_case: UseCase, snapshot: Snapshot, rows: pa.Table) -> SnapshotRows:
-    moment = pa.scalar(datetime.fromisoformat(snapshot.held_out_from), type=rows.schema.field(use_case.prediction_time).type)
-    late = pc.greater_equal(rows[use_case.prediction_time], moment)
+    return split_at(rows, use_case.prediction_time, datetime.fromisoformat(snapshot.held_out_from))
+
+
+def split_at(rows: pa.Table, column: str, moment: datetime) -> SnapshotRows:
+    """The rows whose time in `column` is before the moment to train on, the others held out; both in their order."""
+    late = pc.greater_equal(rows[column], pa.scalar(moment, type=rows[column].type))
     return SnapshotRows(rows.filter(pc.invert(late)), rows.filter(late))
 
 

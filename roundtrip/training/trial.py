@@ -18,7 +18,7 @@ from optuna.trial import Trial, TrialState
 from roundtrip.contracts.errors import BadRequest, SnapshotUnusable
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import Recipe, UseCase
-from roundtrip.lakehouse.snapshot import Snapshot, SnapshotRows, load_rows
+from roundtrip.lakehouse.snapshot import Snapshot, SnapshotRows, load_rows, split_at
 from roundtrip.registry.mlflow_tuning import TrialRun
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import single_rank
@@ -89,15 +89,14 @@ def alone(recipe: Recipe) -> Recipe:
 
 def validation_rows(use_case: UseCase, train: pa.Table) -> SnapshotRows:
     """The training rows of a snapshot, the last `gate.held_out_days` of them held out. Raises SnapshotUnusable when that is all of them."""
-    times = train[use_case.prediction_time]
-    moment = pa.scalar(pc.max(times).as_py() - timedelta(days=use_case.gate.held_out_days), type=times.type)
-    late = pc.greater_equal(times, moment)
-    if not pc.any(pc.invert(late)).as_py():
+    last = pc.max(train[use_case.prediction_time]).as_py()
+    rows = split_at(train, use_case.prediction_time, last - timedelta(days=use_case.gate.held_out_days))
+    if not rows.train.num_rows:
         raise SnapshotUnusable(
             f"{use_case.name}: the training rows cover no more than the {use_case.gate.held_out_days} days that validate a trial: pin more "
             "months, or train the declared recipe (0 trials)."
         )
-    return SnapshotRows(train.filter(pc.invert(late)), train.filter(late))
+    return rows
 
 
 def _trained(use_case: UseCase, folder: RunFolder, recipe: Recipe, journal: TrialJournal, checkpoints: Path) -> float:
