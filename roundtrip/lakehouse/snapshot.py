@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from roundtrip.contracts import storage
@@ -19,7 +20,10 @@ from roundtrip.contracts.names import checked_partition, checked_partitions
 from roundtrip.contracts.receipts import SNAPSHOT_FILE, TableVersion, code_commit
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.content_hash import content_sha256
-from roundtrip.lakehouse.tables import current_version, open_table, partitions_of, read_table, rows_in, table_uri
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, open_table, rows_in, rows_of, table_uri
+
+Pinned = tuple[DeltaTable, DeltaTable]
+"""Features and outcomes, each open at a version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +89,12 @@ def take_snapshot(use_case: UseCase, partitions: str) -> Snapshot:
     The held-out span is the last `gate.held_out_days` before the last labelled row. Raises SnapshotUnusable when a month
     is in only one of the tables, or when there is nothing to train on.
     """
-    features, outcomes = open_table(use_case.name, use_case.features_table), open_table(use_case.name, use_case.outcomes_table)
-    versions = features.version(), outcomes.version()
-    months = _months(use_case, partitions, versions)
+    pinned = features, outcomes = open_table(use_case.name, use_case.features_table), open_table(use_case.name, use_case.outcomes_table)
+    months = _months(use_case, partitions, pinned)
     rows, digests = 0, {}
     moments: list[datetime] = []
     for month in months:
-        known = _labelled_rows(use_case, month, versions)
+        known = _labelled_rows(use_case, month, pinned)
         rows += known.num_rows
         if known.num_rows:
             moments += pc.min_max(known[use_case.prediction_time]).as_py().values()
@@ -105,8 +108,8 @@ def take_snapshot(use_case: UseCase, partitions: str) -> Snapshot:
     return Snapshot(
         use_case=use_case.name,
         partitions=tuple(months),
-        features_version=versions[0],
-        outcomes_version=versions[1],
+        features_version=features.version(),
+        outcomes_version=outcomes.version(),
         rows=rows,
         held_out_from=held_out_from.isoformat(),
         features_rows=rows_in(features, months),
@@ -127,27 +130,27 @@ def load_rows(use_case: UseCase, snapshot: Snapshot) -> SnapshotRows:
 
 def rows_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[SnapshotRows]:
     """The same rows a month at a time, for a set that memory doesn't hold at once. Other rows than those pinned raise after the last."""
-    versions, digests, rows = (snapshot.features_version, snapshot.outcomes_version), {}, 0
+    pinned, digests, rows = _open(use_case, snapshot), {}, 0
     for month in snapshot.partitions:
-        known = _labelled_rows(use_case, month, versions)
+        known = _labelled_rows(use_case, month, pinned)
         digests[month] = content_sha256(known)
         rows += known.num_rows
         yield _split(use_case, snapshot, known)
     found = sha256_of_months(digests)
     if snapshot.content_sha256 and found != snapshot.content_sha256:
-        pinned = ", ".join(f"{table.table} version {table.version}" for table in snapshot.tables(use_case))
+        tables = ", ".join(f"{table.table} version {table.version}" for table in snapshot.tables(use_case))
         raise SnapshotUnusable(
-            f"{use_case.name}: {pinned} give {rows:,} rows with SHA-256 {found}; the snapshot has {snapshot.rows:,} rows with "
+            f"{use_case.name}: {tables} give {rows:,} rows with SHA-256 {found}; the snapshot has {snapshot.rows:,} rows with "
             f"SHA-256 {snapshot.content_sha256}. The tables were changed behind their log: restore them, or take a new snapshot."
         )
 
 
 def categories_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[pa.Table]:
     """The category columns of the rows to train on, a month at a time."""
-    versions = (snapshot.features_version, snapshot.outcomes_version)
+    pinned = _open(use_case, snapshot)
     columns = [use_case.prediction_time, *use_case.key, *(entry.name for entry in use_case.categories)]
     for month in snapshot.partitions:
-        yield _split(use_case, snapshot, _labelled_rows(use_case, month, versions, columns=columns)).train
+        yield _split(use_case, snapshot, _labelled_rows(use_case, month, pinned, columns=columns)).train
 
 
 def sha256_of_months(digests: Mapping[str, str]) -> str:
@@ -165,11 +168,8 @@ def split_at(rows: pa.Table, column: str, moment: datetime) -> SnapshotRows:
     return SnapshotRows(rows.filter(pc.invert(late)), rows.filter(late))
 
 
-def _months(use_case: UseCase, partitions: str, versions: tuple[int, int]) -> list[str]:
-    built = [
-        set(partitions_of(use_case.name, table, version=version))
-        for table, version in zip((use_case.features_table, use_case.outcomes_table), versions, strict=True)
-    ]
+def _months(use_case: UseCase, partitions: str, pinned: Pinned) -> list[str]:
+    built = [{entry[PARTITION_COLUMN] for entry in table.partitions()} for table in pinned]
     if partitions.startswith(".."):
         last = checked_partition(partitions.removeprefix(".."))
         months = sorted(month for month in built[0] & built[1] if month <= last)
@@ -184,30 +184,44 @@ def _months(use_case: UseCase, partitions: str, versions: tuple[int, int]) -> li
     return months
 
 
-def _labelled_rows(use_case: UseCase, month: str, versions: tuple[int, int], columns: Sequence[str] | None = None) -> pa.Table:
+def _labelled_rows(use_case: UseCase, month: str, pinned: Pinned, columns: Sequence[str] | None = None) -> pa.Table:
     """Features of the month joined by key with their label, which lies in the same month of the outcomes, by prediction time and key.
 
     Rows without a label are left out.
     """
-    features = _pinned_rows(use_case, use_case.features_table, month, versions[0], columns)
-    outcomes = _pinned_rows(use_case, use_case.outcomes_table, month, versions[1], [*use_case.key, use_case.label])
+    features = _pinned_rows(use_case, use_case.features_table, month, pinned[0], columns)
+    outcomes = _pinned_rows(use_case, use_case.outcomes_table, month, pinned[1], [*use_case.key, use_case.label])
     labels = outcomes.filter(pc.is_valid(outcomes[use_case.label]))
     joined = features.join(labels, keys=list(use_case.key), join_type="inner")
     return joined.sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
 
 
-def _pinned_rows(use_case: UseCase, table: str, month: str, version: int, columns: Sequence[str] | None) -> pa.Table:
+def _open(use_case: UseCase, snapshot: Snapshot) -> Pinned:
+    """Both tables at their pinned versions. Raises SnapshotUnusable for a version that a table does not have."""
+    features, outcomes = (_open_at(use_case, table.table, table.version) for table in snapshot.tables(use_case))
+    return features, outcomes
+
+
+def _open_at(use_case: UseCase, table: str, version: int) -> DeltaTable:
     try:
-        return read_table(use_case.name, table, version=version, partitions=[month], columns=columns)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        missing = str(error).splitlines()[0]
-    except DeltaError:
+        return open_table(use_case.name, table, version=version)
+    except DeltaError as error:
         newest = current_version(use_case.name, table)
         if newest is None or version <= newest:
             raise
-        missing = f"its newest version is {newest}"
-    raise SnapshotUnusable(
+        raise _unreadable(use_case, table, version, f"its newest version is {newest}") from error
+
+
+def _pinned_rows(use_case: UseCase, table: str, month: str, opened: DeltaTable, columns: Sequence[str] | None) -> pa.Table:
+    try:
+        return rows_of(opened, partitions=[month], columns=columns)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise _unreadable(use_case, table, opened.version(), f"{month}: {str(error).splitlines()[0]}") from error
+
+
+def _unreadable(use_case: UseCase, table: str, version: int, missing: str) -> SnapshotUnusable:
+    return SnapshotUnusable(
         f"{use_case.name}.{table} can't be read at version {version} any more: {missing}. Housekeeping keeps the files of a cited version, "
         f"so somebody else changed them: bring {table_uri(use_case.name, table)} back from a backup of the store, or build "
-        f"{month} anew from the landed files (`roundtrip lineage` names them) and take a new snapshot."
+        "its months anew from the landed files (`roundtrip lineage` names them) and take a new snapshot."
     )

@@ -107,7 +107,7 @@ def test_a_version_whose_files_are_gone_says_what_to_do(storage_root: str) -> No
         load_rows(TRIPS, taken)
     for file in files_of("outcomes"):
         file.unlink()
-    with pytest.raises(SnapshotUnusable, match=r"trips\.outcomes can't be read at version 1 any more: .*not found.* 2013-03 anew from"):
+    with pytest.raises(SnapshotUnusable, match=r"trips\.outcomes can't be read at version 1 any more: 2013-03: .*not found.* anew from"):
         load_rows(TRIPS, taken)
     with pytest.raises(SnapshotUnusable, match=r"trips\.features can't be read at version 9 any more: its newest version is 1"):
         load_rows(TRIPS, replace(taken, features_version=9))
