@@ -5,8 +5,8 @@
 **Does** claim the markers, then stage by stage build the tables of each partition: read, row contract (rows that break it
 go to the quarantine table), Great Expectations checks, publish. A stage waits for the one before it in *all* partitions, because
 a month's features look back into the month before. A partition that fails stops there, the others go on, and the run ends
-as failed. Months that look back into a corrected one are built again, as far as that changes them; models that were trained on what
-was replaced are flagged in MLflow.
+as failed. Months that look back into a corrected one are built again, as far as that changes them, and so are those of other feeds whose
+tables read it: their ingest starts. Models that were trained on what was replaced are flagged in MLflow.
 
 **Emits** one event per finished partition, which starts the scoring (features) or the drift check (outcomes).
 

@@ -12,7 +12,7 @@ from roundtrip.contracts.names import folder_name
 from roundtrip.contracts.receipts import Figure, RunFolder, job_parser, receipt_for
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.build import build_table
-from roundtrip.lakehouse.dependents import superseded
+from roundtrip.lakehouse.dependents import ask_other_feeds, superseded
 from roundtrip.lakehouse.session import spark_session
 from use_cases import use_case_named
 
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 use_case = use_case_named(request.use_case)
                 spark = spark or sessions.enter_context(spark_session())
                 build_table(spark, use_case, table, request.partition, folder=RunFolder(request.run_dir), receipt=receipt)
+                if not receipt.figures["unchanged"]:
+                    receipt.figures["landed_again"] = [*ask_other_feeds(use_case, table, request.partition)]
                 if table in (use_case.features_table, use_case.outcomes_table):
                     receipt.figures["models_flagged"] = _flag_models(use_case, request.partition)
 

@@ -61,6 +61,11 @@ def months_back(month: str, count: int) -> list[str]:
     return [_month(index) for index in range(_month_index(month) - count, _month_index(month) + 1)]
 
 
+def months_forward(month: str, count: int) -> list[str]:
+    """`month` and the `count` months after it, in order."""
+    return [_month(index) for index in range(_month_index(month), _month_index(month) + count + 1)]
+
+
 def months_apart(first: str, last: str) -> int:
     """Months from `first` to `last`: 1 for neighbours, negative when last lies before first."""
     return _month_index(last) - _month_index(first)

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from roundtrip.contracts import storage
-from roundtrip.contracts.names import months_apart
+from roundtrip.contracts.names import months_apart, months_forward
 from roundtrip.contracts.receipts import SNAPSHOT_FILE
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import Feed, UseCase
 from roundtrip.lakehouse.definitions import SQL, definition_of
+from roundtrip.lakehouse.landing import land_again
 from roundtrip.lakehouse.publish import last_commits
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import partitions_of
@@ -26,6 +27,23 @@ def dependents(use_case: UseCase, feed: Feed, partitions: Collection[str], *, ro
     built = {month for table in feed.stages[-1] for month in partitions_of(use_case.name, table)}
     behind = {month for month in built for origin in partitions if 0 < months_apart(origin, month) <= reach}
     return sorted(behind - set(partitions))
+
+
+def ask_other_feeds(use_case: UseCase, table: str, partition: str, *, root: Path = SQL) -> list[str]:
+    """Have what other feeds make of the table's partition built again, and gives it: `outcomes 2013-04`.
+
+    Their months that look into it and have landed get their marker again, so that their own ingest builds them, and all that follows. So a
+    month of theirs that failed because this one was not there yet is made up for too. Once more is the same as once.
+    """
+    asked = []
+    for feed in use_case.feeds:
+        stages = [[definition_of(use_case.name, name, root=root) for name in stage] for stage in feed.stages]
+        if any(definition.name == table for stage in stages for definition in stage):
+            continue
+        reach = [definition.reads[table] for stage in stages for definition in stage if table in definition.reads]
+        if reach:
+            asked += [f"{feed.name} {month}" for month in land_again(use_case.name, feed, months_forward(partition, max(reach)))]
+    return asked
 
 
 def superseded(use_case: UseCase, partition: str) -> dict[str, str]:

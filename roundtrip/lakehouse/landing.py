@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadFile, MissingSource, NothingLanded
@@ -54,7 +54,15 @@ def land(use_case_name: str, feed: Feed, partition: str, files: dict[str, bytes]
     """What a producer does: write the CSV of every source of the partition, then the marker."""
     for source, content in files.items():
         storage.write_bytes(source_uri(use_case_name, feed.name, partition, source), content)
-    storage.write_bytes(storage.join(landing_uri(use_case_name, feed.name), checked_partition(partition), READY), b"")
+    _mark(use_case_name, feed, partition)
+
+
+def land_again(use_case_name: str, feed: Feed, partitions: Collection[str]) -> list[str]:
+    """Lay the marker again beside those of `partitions` that have landed before, and give them, sorted: the next run builds them again."""
+    again = sorted(landed(use_case_name, feed).intersection(partitions))
+    for partition in again:
+        _mark(use_case_name, feed, partition)
+    return again
 
 
 def landed(use_case_name: str, feed: Feed) -> set[str]:
@@ -84,6 +92,10 @@ def claim(use_case_name: str, feed: Feed, *, run_folder: str, partitions: Sequen
         storage.write_bytes(storage.join(where, partition, TAKEN), run_folder.encode())
         storage.delete(storage.join(where, partition, READY))
     return sorted(chosen)
+
+
+def _mark(use_case_name: str, feed: Feed, partition: str) -> None:
+    storage.write_bytes(storage.join(landing_uri(use_case_name, feed.name), checked_partition(partition), READY), b"")
 
 
 def _markers(use_case_name: str, feed: Feed) -> set[tuple[str, str]]:

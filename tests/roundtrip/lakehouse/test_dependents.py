@@ -1,13 +1,28 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from roundtrip.contracts import storage
-from roundtrip.lakehouse.dependents import dependents, superseded
+from roundtrip.contracts.use_cases import Feed
+from roundtrip.lakehouse.dependents import ask_other_feeds, dependents, superseded
+from roundtrip.lakehouse.landing import claim, land, landed
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import read_table
 from tests.roundtrip.lakehouse.conftest import BuildTrips
-from tests.roundtrip.lakehouse.trips import FEED, TRIPS, land_trips
+from tests.roundtrip.lakehouse.trips import FEED, TRIPS, land_trips, write_definitions
+
+DELAYS = Feed(name="delays", dag="ingest_delays", sources=("delays",), stages=(("delays",), ("outcomes",)), emits="outcomes")
+TWO_FEEDS = replace(TRIPS, feeds=(FEED, DELAYS))
+DELAYS_SCHEMA = """
+grain: one delay
+owner: tests
+freshness: P35D
+source: delays
+key: [trip_id]
+columns: {trip_id: {type: string, unit: key, meaning: names the trip}}
+"""
+OUTCOMES_SCHEMA = DELAYS_SCHEMA.replace("source: delays", "reads: {delays: 0, raw_trips: 1}")
 
 MONTHS = ("2013-02", "2013-03", "2013-04")
 
@@ -57,3 +72,33 @@ def test_models_trained_on_what_was_replaced_are_found_and_no_others(three_month
     correct(three_months, "2013-02")
     cite(storage_root, "3", features_version=3, partitions=MONTHS)
     assert superseded(TRIPS, "2013-02") == {"1": "features 2 → 3"}
+
+
+@pytest.fixture
+def two_feeds(tmp_path: Path) -> Path:
+    """Definitions where the table `outcomes`, of another feed, reads this feed's trips of its month and the month before."""
+    root = write_definitions(tmp_path / "sql")
+    for table, schema in (("delays", DELAYS_SCHEMA), ("outcomes", OUTCOMES_SCHEMA)):
+        (root / "trips" / table).mkdir()
+        (root / "trips" / table / "schema.yaml").write_text(schema)
+    (root / "trips" / "outcomes" / "query.sql").write_text("SELECT trip_id, event_month FROM delays JOIN raw_trips USING (trip_id)")
+    return root
+
+
+@pytest.mark.usefixtures("storage_root")
+def test_a_month_of_another_feed_that_reads_a_changed_one_is_claimed_by_its_next_run(two_feeds: Path) -> None:
+    for month in ("2013-01", *MONTHS):
+        land("trips", DELAYS, month, {"delays": b"trip_id\na\n"})
+    claim("trips", DELAYS, run_folder="first")
+    assert ask_other_feeds(TWO_FEEDS, "raw_trips", "2013-02", root=two_feeds) == ["delays 2013-02", "delays 2013-03"]
+    assert claim("trips", DELAYS, run_folder="second") == ["2013-02", "2013-03"]
+
+
+@pytest.mark.usefixtures("storage_root")
+def test_months_that_have_not_landed_and_tables_of_the_same_feed_are_left_alone(two_feeds: Path) -> None:
+    land("trips", DELAYS, "2013-01", {"delays": b"trip_id\na\n"})
+    land("trips", FEED, "2013-02", {"trips": b""})
+    assert ask_other_feeds(TWO_FEEDS, "raw_trips", "2013-02", root=two_feeds) == []
+    assert ask_other_feeds(TWO_FEEDS, "delays", "2013-01", root=two_feeds) == []
+    assert ask_other_feeds(TWO_FEEDS, "features", "2013-02", root=two_feeds) == []
+    assert landed("trips", DELAYS) == {"2013-01"}
