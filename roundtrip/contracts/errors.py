@@ -166,6 +166,14 @@ class ProbeFailed(RoundtripError):
     """A loaded model version does not answer, or answers wrongly: it is not promoted."""
 
 
+class CandidateMisbehaves(BadRequest):
+    """Real traffic speaks against a candidate: it was rolled back, and would be again."""
+
+
+class TooFewRequests(AnswerIsNo):
+    """A candidate saw too little traffic to be judged: it is paused."""
+
+
 class ReleaseConflict(RoundtripError):
     """Somebody else changed the release document first (its generation moved on)."""
 

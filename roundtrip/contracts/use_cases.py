@@ -194,6 +194,41 @@ class Gate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """What a candidate must stand of the real traffic before it is live (roundtrip/serving/rollout.py), where a version is live already.
+
+    Raises BadDeclaration for a plan that can't be carried out. A use case that is scored in batches only, and has no traffic, says
+    `Rollout(shadow_requests=0, canary_shares=())`: with too few requests a candidate is paused, never promoted.
+    """
+
+    shadow_requests: int = 200
+    """Requests whose copies the candidate must have seen before it is judged by them; 0: no shadow."""
+    canary_shares: tuple[int, ...] = (5, 25, 50)
+    """Percent of the requests that the candidate answers, one share after the other; empty: no canary."""
+    canary_requests: int = 100
+    """Requests that the candidate must have answered at each share."""
+    patience_minutes: float = 15.0
+    """How long each of these may take: with fewer requests by then the candidate is paused."""
+    largest_error_share: float = 0.01
+    """Share of requests for which the candidate gives no usable answer (callers then get the live version's)."""
+    largest_slowdown: float = 0.25
+    """How much longer than the live version's, as a fraction, the candidate's engine may take: the median, and the slowest hundredth."""
+    largest_shift: float = 0.25
+    """How far its predictions may lie from the live version's on average, in standard deviations of those."""
+    smallest_spread: float = 0.5
+    """Least standard deviation of its predictions, as a fraction of the live version's on the same rows: a model that is stuck has none."""
+
+    def __post_init__(self) -> None:
+        if not all(0 < share < 100 for share in self.canary_shares) or list(self.canary_shares) != sorted(set(self.canary_shares)):
+            raise BadDeclaration(f"canary_shares are {self.canary_shares}: percents between 0 and 100, rising.")
+        if self.shadow_requests < 0 or self.canary_requests < 20 or self.patience_minutes <= 0:
+            raise BadDeclaration(
+                f"shadow_requests is {self.shadow_requests} (0 at least), canary_requests {self.canary_requests} (20 at least: fewer show "
+                f"nothing), patience_minutes {self.patience_minutes} (more than 0)."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetrainPolicy:
     """When the governor asks for a retrain."""
 
@@ -234,6 +269,7 @@ class UseCase:
     search: tuple[Between | OneOf, ...] = ()
     """What tuning may vary of the recipe, which lies within: tuning tries it first, so it never ends with a worse one."""
     gate: Gate = Gate()
+    rollout: Rollout = Rollout()
     retrain: RetrainPolicy = RetrainPolicy()
     row_limit: float = 0.05
     """Fraction of a landed file's rows that may break the row contract before the partition stops."""

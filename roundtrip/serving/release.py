@@ -1,20 +1,22 @@
 """The release document: which version of a use case serves. One row a use case in PostgreSQL, changed only by compare-and-swap.
 
-A candidate is *staged* (loaded, no traffic), then *live*; or it is *rolled back*. Every change raises the generation by one and leaves
-a line of history: who, when, why, and the digest of the version it was about. The document is JSON, so a stage between
-staged and live (shadow, canary) adds a field to it and no column.
+A candidate is *staged* (loaded, no traffic), then in the *shadow* (it gets copies, callers get nothing of it), then *canary* (it answers a
+share of the requests), then *live*; or it is *rolled back*, or *paused*: too little was seen of it, and it waits without traffic. Every
+change raises the generation by one and leaves a line of history: who, when, why, and the digest of the version it was about.
+
+A candidate gets traffic only while a job watches it (`watch`): the document says until when, and a job that was killed no longer renews it.
 """
 
 from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Self
+from typing import Any, Literal, Self
 
 import psycopg
 from psycopg.rows import class_row
@@ -23,19 +25,37 @@ from psycopg.types.json import Jsonb
 from roundtrip.contracts.errors import ReleaseConflict, ServiceUnavailable
 from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.settings import settings
+from roundtrip.serving.traffic import Counts
 
 CONNECT_TIMEOUT_S = 5
 
-READ_ALL = "SELECT use_case, generation, document FROM release ORDER BY use_case"
+WATCH_S = 10
+"""Seconds for which a look at a candidate's traffic counts as watching it."""
+
+_ROW = "use_case, generation, document, coalesce(watched_until > now(), false)"
+READ_ALL = f"SELECT {_ROW} FROM release ORDER BY use_case"
+TELL_TRAFFIC = """
+INSERT INTO release_traffic (use_case, generation, gateway, candidate, live) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (use_case, generation, gateway) DO UPDATE SET candidate = EXCLUDED.candidate, live = EXCLUDED.live, at = now()
+"""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS release (
     use_case text PRIMARY KEY, generation bigint NOT NULL, document jsonb NOT NULL, changed_at timestamptz NOT NULL DEFAULT now());
 CREATE TABLE IF NOT EXISTS release_history (
     use_case text NOT NULL, generation bigint NOT NULL, stage text NOT NULL, version text NOT NULL, digest text NOT NULL,
     who text NOT NULL, why text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (use_case, generation));
+ALTER TABLE release ADD COLUMN IF NOT EXISTS watched_until timestamptz;
+CREATE TABLE IF NOT EXISTS release_traffic (
+    use_case text NOT NULL, generation bigint NOT NULL, gateway text NOT NULL, candidate jsonb NOT NULL, live jsonb NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (use_case, generation, gateway));
 """
 _SCHEMA_LOCK = 7_251_603
 """Key of the advisory lock that lets one process at a time create the schema: CREATE … IF NOT EXISTS is not safe against itself."""
+
+
+_VERSIONS = ("live", "previous", "candidate")
+Stage = Literal["staged", "shadow", "canary", "paused"]
+"""Of a candidate: what it gets of the traffic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,35 +77,49 @@ class Release:
     previous: ReleasedVersion | None = None
     """What was live before: stays loaded, so a roll back moves traffic at once."""
     candidate: ReleasedVersion | None = None
-    """Staged, and not live yet."""
+    """Not live yet."""
+    stage: Stage = "staged"
+    """Of the candidate; `staged` where there is none."""
+    share: int = 0
+    """Percent of the requests that the candidate answers: more than 0 in the canary only."""
+    watched: bool = False
+    """Whether a job watches the candidate's traffic just now; not part of the document."""
 
     def to_document(self) -> dict[str, Figure]:
         """The JSON document: all but the row's own columns."""
         values = asdict(self)
-        return {name: values[name] for name in ("live", "previous", "candidate")}
+        return {name: values[name] for name in (*_VERSIONS, "stage", "share")}
 
     @classmethod
-    def from_row(cls, use_case: str, generation: int, document: dict[str, dict[str, str] | None]) -> Self:
+    def from_row(cls, use_case: str, generation: int, document: Mapping[str, Any], watched: bool = False) -> Self:
         """From a row of the table. Members that this code does not know are passed over: a later release may have written them."""
-        found = {name: document.get(name) for name in ("live", "previous", "candidate")}
-        return cls(
-            use_case=use_case, generation=generation, **{name: ReleasedVersion(**entry) if entry else None for name, entry in found.items()}
-        )
+        versions = {name: ReleasedVersion(**document[name]) if document.get(name) else None for name in _VERSIONS}
+        stage, share = document.get("stage", "staged"), document.get("share", 0)
+        return cls(use_case=use_case, generation=generation, stage=stage, share=share, watched=watched, **versions)
+
+    @property
+    def takes_traffic(self) -> bool:
+        """Whether a gateway may show the candidate any request: in the shadow or the canary, and watched."""
+        return self.watched and self.live is not None and self.candidate is not None and self.stage in ("shadow", "canary")
 
     def staged(self, candidate: ReleasedVersion) -> Release:
         """The document with `candidate` staged."""
-        return replace(self, candidate=candidate)
+        return replace(self, candidate=candidate, stage="staged", share=0)
+
+    def at(self, stage: Stage, *, share: int = 0) -> Release:
+        """The document with its candidate at that stage, answering `share` percent."""
+        return replace(self, stage=stage, share=share)
 
     def promoted(self) -> Release:
         """The document with the candidate live and the live version as the one to roll back to."""
-        return replace(self, live=self.candidate, previous=self.live, candidate=None)
+        return replace(self, live=self.candidate, previous=self.live, candidate=None, stage="staged", share=0)
 
     def without(self, version: str) -> Release:
         """The document with `version` rolled back: no candidate, or, if it was live already, the previous version live again."""
         if self.live is not None and self.live.version == version:
             return replace(self, live=self.previous, previous=None)
         if self.candidate is not None and self.candidate.version == version:
-            return replace(self, candidate=None)
+            return replace(self, candidate=None, stage="staged", share=0)
         return self
 
     @property
@@ -110,7 +144,7 @@ class HistoryEntry:
 def read_release(use_case_name: str) -> Release:
     """The document of a use case; generation 0 when nothing was ever staged."""
     with _connection() as connection:
-        row = connection.execute("SELECT use_case, generation, document FROM release WHERE use_case = %s", [use_case_name]).fetchone()
+        row = connection.execute(f"SELECT {_ROW} FROM release WHERE use_case = %s", [use_case_name]).fetchone()
     return Release.from_row(*row) if row else Release(use_case=use_case_name)
 
 
@@ -151,6 +185,25 @@ def change(release: Release, *, expected_generation: int, stage: str, about: Rel
             entry,
         )
     return replace(release, generation=generation)
+
+
+def watch(use_case_name: str, generation: int) -> tuple[Counts, Counts]:
+    """Say that somebody watches the candidate's traffic, for WATCH_S; gives what all gateways counted at this generation: of the candidate,
+    and of the live version meanwhile.
+
+    Raises ReleaseConflict when the document is at another generation.
+    """
+    renew = "UPDATE release SET watched_until = now() + make_interval(secs => %s) WHERE use_case = %s AND generation = %s"
+    counts = "SELECT candidate, live FROM release_traffic WHERE use_case = %s AND generation = %s"
+    with _connection() as connection:
+        if connection.execute(renew, [WATCH_S, use_case_name, generation]).rowcount != 1:
+            raise ReleaseConflict(
+                f"the release document of {use_case_name} is no longer at generation {generation}: somebody else changed it. The candidate "
+                "gets no more traffic from here; see `roundtrip releases`."
+            )
+        found = connection.execute(counts, [use_case_name, generation]).fetchall()
+    candidate, live = (Counts.summed(Counts(**row[side]) for row in found) for side in (0, 1))
+    return candidate, live
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
 from roundtrip.contracts.errors import RoundtripError
+from roundtrip.serving.gateway.candidate_traffic import Tally
 from roundtrip.serving.gateway.live_model import Answers, LiveModel
 from roundtrip.serving.gateway.metrics import Metrics
-from roundtrip.serving.release import CONNECT_TIMEOUT_S, READ_ALL, Release, create_schema
+from roundtrip.serving.release import CONNECT_TIMEOUT_S, READ_ALL, TELL_TRAFFIC, Release, create_schema
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,14 @@ POLL_S = 0.5
 """Seconds between two looks at the release document: how long a promotion waits for the gateway at most."""
 PROBE_DEADLINE_S = 2.0
 """Seconds a version that is to take over has for its first answer on Triton; the old one serves meanwhile."""
+UNREADY = (RoundtripError, OSError, BotoCoreError, ClientError, grpc.aio.AioRpcError)
+"""What may keep a version from being loaded and answering here."""
 
 
 class ReleaseFollower:
     """`models` holds the live model of each use case. The last document is kept on disk, so a restart needs no PostgreSQL."""
 
-    def __init__(self, *, database_url: str, kept: Path, answers: Answers, metrics: Metrics) -> None:
+    def __init__(self, *, database_url: str, kept: Path, answers: Answers, tally: Tally, metrics: Metrics) -> None:
         self.models: dict[str, LiveModel] = {}
         self.releases: dict[str, Release] = {}
         """The documents as they were read last; `_stood` holds those whose live version serves here, and is what is kept on disk."""
@@ -36,6 +39,7 @@ class ReleaseFollower:
         self._database_url = database_url
         self._kept = kept
         self._answers = answers
+        self._tally = tally
         self._metrics = metrics
         self._connection: psycopg.Connection | None = None
         self._stood: dict[str, Release] = {}
@@ -55,11 +59,13 @@ class ReleaseFollower:
 
     async def _look(self) -> None:
         try:
-            rows = await asyncio.to_thread(self._read_rows)
+            rows = await asyncio.to_thread(self._read_rows, self._tally.rows())
         except psycopg.Error as error:
             if self._connection is not None:
                 self._connection.close()
             self._metrics.database_up.set(0)
+            for model in self.models.values():
+                model.candidate = None  # nobody can see what is counted of it
             self._say("PostgreSQL", f"PostgreSQL does not answer, the last release document stays in force: {error}")
             return
         self._metrics.database_up.set(1)
@@ -67,13 +73,17 @@ class ReleaseFollower:
         self.informed = True
         await self._take_all([Release.from_row(*row) for row in rows])
 
-    def _read_rows(self) -> list[tuple[str, int, dict[str, dict[str, str] | None]]]:
-        """Every release document. In a thread: psycopg's asynchronous connection can swallow the cancellation that ends a task."""
+    def _read_rows(self, counted: list[tuple[str, int, str, str, str]]) -> list[tuple[str, int, dict[str, object], bool]]:
+        """Tells what was counted of candidates, and gives every release document.
+
+        In a thread: psycopg's asynchronous connection can swallow the cancellation that ends a task."""
         if self._connection is None or self._connection.closed:
             create_schema(self._database_url)
             self._connection = psycopg.connect(
                 self._database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, tcp_user_timeout=1000 * CONNECT_TIMEOUT_S
             )
+        if counted:
+            self._connection.cursor().executemany(TELL_TRAFFIC, counted)
         return self._connection.execute(READ_ALL).fetchall()
 
     async def _take_all(self, releases: list[Release]) -> None:
@@ -92,17 +102,38 @@ class ReleaseFollower:
             return True
         if current is not None and current.released == release.live:
             current.release = release
+            await self._show_candidate(current)
             return True
         try:
             model = await asyncio.to_thread(LiveModel.load, release, release.live)
             await self._see_it_answer(model, current)
-        except (RoundtripError, OSError, BotoCoreError, ClientError, grpc.aio.AioRpcError) as error:
+        except UNREADY as error:
             self._say(release.use_case, f"can't move {release.use_case} to version {release.live.version} yet: {error}")
             return False
         self._said.pop(release.use_case, None)
         self.models[release.use_case] = model
         log.info("%s is served by version %s (generation %d)", release.use_case, release.live.version, release.generation)
         return True
+
+    async def _show_candidate(self, model: LiveModel) -> None:
+        """Load a candidate that takes traffic, beside the live model. One that no longer does is shown nothing more, at once."""
+        release, held = model.release, model.candidate
+        if not release.takes_traffic or release.candidate is None:
+            model.candidate = None
+            return
+        if held is not None and held.released == release.candidate:
+            return
+        model.candidate = None
+        try:
+            candidate = await asyncio.to_thread(LiveModel.load, release, release.candidate)
+            await self._answers.probe(candidate, deadline_s=PROBE_DEADLINE_S)
+        except UNREADY as error:
+            self._say(
+                f"{release.use_case}, candidate", f"can't show {release.use_case} version {release.candidate.version} traffic yet: {error}"
+            )
+            return
+        self._said.pop(f"{release.use_case}, candidate", None)
+        model.candidate = candidate
 
     async def _see_it_answer(self, model: LiveModel, current: LiveModel | None) -> None:
         """A version takes over from another only once Triton answers with it. With nothing to take over from, ONNX Runtime can start."""

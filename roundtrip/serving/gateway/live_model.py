@@ -39,6 +39,8 @@ class LiveModel:
     response: type[BaseModel]
     on_triton: bool = field(default=False)
     """Whether Triton answered last. While it does not, requests don't wait for it; TritonWatch asks again every second."""
+    candidate: LiveModel | None = field(default=None)
+    """The version that is shown traffic beside this one, while a job watches it."""
 
     @classmethod
     def load(cls, release: Release, released: ReleasedVersion) -> LiveModel:

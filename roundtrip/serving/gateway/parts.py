@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 
 from roundtrip.contracts.settings import Settings
+from roundtrip.serving.gateway.candidate_traffic import CandidateTraffic, Tally
 from roundtrip.serving.gateway.follower import ReleaseFollower
 from roundtrip.serving.gateway.live_model import Answers
 from roundtrip.serving.gateway.metrics import Metrics
@@ -38,8 +39,12 @@ class Parts:
         self.channel = grpc.aio.insecure_channel(settings.triton_url, options=CHANNEL_OPTIONS)
         answers = Answers(self.channel, metrics)
         self.prediction_log = PredictionLog(state / "spool", settings.storage_root, metrics)
-        self.predicting = Predicting(answers, self.prediction_log, metrics)
-        self.follower = ReleaseFollower(database_url=settings.database_url, kept=state / "releases.json", answers=answers, metrics=metrics)
+        tally = Tally()
+        self.traffic = CandidateTraffic(answers, tally)
+        self.predicting = Predicting(self.traffic, self.prediction_log, metrics)
+        self.follower = ReleaseFollower(
+            database_url=settings.database_url, kept=state / "releases.json", answers=answers, tally=tally, metrics=metrics
+        )
         self.watch = TritonWatch(
             address=settings.triton_url,
             admin_key=settings.triton_admin_key,
@@ -53,6 +58,7 @@ class Parts:
         """Follow releases, watch Triton and ship the prediction log until the application stops; then ship what is left."""
         keepers = {
             "following releases": self.follower.keep_following(),
+            "copying requests for candidates": self.traffic.keep_copying(),
             "watching Triton": self.watch.keep_watching(self.follower.models),
             "flushing the prediction log": self.prediction_log.keep_flushed(),
             "uploading the prediction log": self.prediction_log.keep_uploaded(),

@@ -12,12 +12,13 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from roundtrip.contracts.model_contract import ModelContract
-from roundtrip.serving.gateway.live_model import Answers, LiveModel
+from roundtrip.serving.gateway.candidate_traffic import CandidateTraffic
+from roundtrip.serving.gateway.live_model import LiveModel
 from roundtrip.serving.gateway.metrics import Metrics
 from roundtrip.serving.gateway.prediction_log import PredictionLog
 from roundtrip.serving.gateway.problems import invalid
-from roundtrip.serving.gateway.schema import PredictRequest, columns_of
-from roundtrip.serving.tensors import Predictions, tensors_of
+from roundtrip.serving.gateway.schema import PredictRequest
+from roundtrip.serving.tensors import Predictions
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,8 +45,8 @@ class Answered:
 class Predicting:
     """The path of a request, shared by :predict and v2 infer."""
 
-    def __init__(self, answers: Answers, prediction_log: PredictionLog, metrics: Metrics) -> None:
-        self._answers = answers
+    def __init__(self, traffic: CandidateTraffic, prediction_log: PredictionLog, metrics: Metrics) -> None:
+        self._traffic = traffic
         self._log = prediction_log
         self._metrics = metrics
 
@@ -66,10 +67,10 @@ class Predicting:
         return await self._predict(model, request.instances, request_id)
 
     async def _predict(self, model: LiveModel, instances: Sequence[BaseModel], request_id: str) -> Answered:
-        columns = columns_of(model.contract, instances)
-        predictions, served_by = await self._answers.answer(model, tensors_of(*model.contract.encode(columns)))
-        answered = Answered(model, [instance.__dict__["key"] for instance in instances], predictions, served_by)
-        self._metrics.predictions.labels(model.release.use_case, model.released.version, served_by).inc(len(instances))
+        keys = [instance.__dict__["key"] for instance in instances]
+        answering, predictions, served_by = await self._traffic.answer(model, instances, keys[0] or request_id)
+        answered = Answered(answering, keys, predictions, served_by)
+        self._metrics.predictions.labels(model.release.use_case, answering.released.version, served_by).inc(len(instances))
         self._log.append(model.release.use_case, log_lines(answered, instances, request_id))
         return answered
 

@@ -1,0 +1,21 @@
+"""Show the staged candidate copies of the real requests, and judge it by its answers, which no caller gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
+from roundtrip.serving.rollout import stand_shadow
+from use_cases import use_case_named
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    request = job_parser("shadow_release", __doc__ or "").parse_args(argv)
+    with receipt_for(request) as receipt:
+        use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
+        version = str(folder.receipt("stage_release").figures["version"])
+        receipt.figures |= {"version": version} | stand_shadow(use_case, version, why=f"run {request.run_dir}").figures()
+
+
+if __name__ == "__main__":
+    main()

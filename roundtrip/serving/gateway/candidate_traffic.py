@@ -1,0 +1,117 @@
+"""What a candidate gets of the traffic: copies in the shadow, a share of the requests in the canary.
+
+No caller waits for a copy, and none sees a candidate fail: the live version answers then, and the failure is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import grpc
+import numpy as np
+from pydantic import BaseModel
+
+from roundtrip.serving.gateway.live_model import TRITON_DEADLINE_S, Answers, LiveModel
+from roundtrip.serving.gateway.schema import columns_of
+from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
+from roundtrip.serving.traffic import Counts
+
+MOST_COPIES = 64
+"""Requests that may wait for the shadow; further ones are not copied."""
+
+
+@dataclass
+class _Sides:
+    """What was counted at one generation of a release document."""
+
+    generation: int
+    candidate: Counts = field(default_factory=Counts)
+    live: Counts = field(default_factory=Counts)
+
+
+class Tally:
+    """Counts of this process, for the job that watches. Only those of the generation that was seen last."""
+
+    def __init__(self) -> None:
+        self._gateway = secrets.token_hex(8)
+        self._sides: dict[str, _Sides] = {}
+
+    def of(self, model: LiveModel) -> _Sides:
+        """The counts for the document that the model serves by."""
+        use_case, generation = model.release.use_case, model.release.generation
+        if use_case not in self._sides or self._sides[use_case].generation != generation:
+            self._sides[use_case] = _Sides(generation)
+        return self._sides[use_case]
+
+    def rows(self) -> list[tuple[str, int, str, str, str]]:
+        """Rows of the table release_traffic: totals since this process started, so that writing one twice changes nothing."""
+        return [
+            (use_case, sides.generation, self._gateway, json.dumps(asdict(sides.candidate)), json.dumps(asdict(sides.live)))
+            for use_case, sides in self._sides.items()
+        ]
+
+
+class CandidateTraffic:
+    """Answers requests while a candidate is watched."""
+
+    def __init__(self, answers: Answers, tally: Tally) -> None:
+        self._answers = answers
+        self._tally = tally
+        self._copies: asyncio.Queue[tuple[LiveModel, Sequence[BaseModel], Predictions, Counts]] = asyncio.Queue(MOST_COPIES)
+
+    async def answer(self, model: LiveModel, instances: Sequence[BaseModel], name: str) -> tuple[LiveModel, Predictions, str]:
+        """Which model answered, float32 [n, outputs], and by which engine. `name` of the request: the same one is always treated alike."""
+        candidate, release = model.candidate, model.release
+        if candidate is None:
+            return model, *await self._answers.answer(model, _tensors(model, instances))
+        sides = self._tally.of(model)
+        if release.stage == "canary" and is_chosen(name, candidate.released.version, share=release.share):
+            found = await self._ask(candidate, instances, sides.candidate)
+            if found is not None:
+                return candidate, found, "triton"
+        started = time.perf_counter()
+        predictions, served_by = await self._answers.answer(model, _tensors(model, instances))
+        if served_by == "triton":
+            sides.live.answered(predictions, time.perf_counter() - started)
+        else:
+            sides.live.failed()
+        if release.stage == "shadow" and not self._copies.full():
+            self._copies.put_nowait((candidate, instances, predictions, sides.candidate))
+        return model, predictions, served_by
+
+    async def keep_copying(self) -> None:
+        """Show the candidate the copies, one after the other, for as long as the gateway runs."""
+        while True:
+            candidate, instances, beside, counts = await self._copies.get()
+            await self._ask(candidate, instances, counts, beside=beside)
+
+    async def _ask(
+        self, candidate: LiveModel, instances: Sequence[BaseModel], counts: Counts, *, beside: Predictions | None = None
+    ) -> Predictions | None:
+        """The candidate's answer, None when it gives none that could be used."""
+        started = time.perf_counter()
+        try:
+            predictions = await self._answers.ask_triton(candidate, _tensors(candidate, instances), deadline_s=TRITON_DEADLINE_S)
+        except grpc.aio.AioRpcError:
+            predictions = None
+        if predictions is None or not np.isfinite(predictions).all():
+            counts.failed()
+            return None
+        counts.answered(predictions, time.perf_counter() - started, beside=beside)
+        return predictions
+
+
+def is_chosen(name: str, version: str, *, share: int) -> bool:
+    """Whether the candidate answers the request of that name: `share` percent of all names, and those of a smaller share among them."""
+    digest = hashlib.blake2b(f"{version} {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % 10_000 < share * 100
+
+
+def _tensors(model: LiveModel, instances: Sequence[BaseModel]) -> Tensors:
+    return tensors_of(*model.contract.encode(columns_of(model.contract, instances)))

@@ -1,0 +1,114 @@
+"""Let a candidate stand real traffic before it is live: copies first (shadow), then a rising share of the requests (canary).
+
+Each stage can be run again after it was killed anywhere: it goes on at the stage that the release document names. While nobody watches,
+gateways show the candidate nothing (release.watch).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from roundtrip.contracts.errors import CandidateMisbehaves, ReleaseConflict, TooFewRequests
+from roundtrip.contracts.receipts import Figure
+from roundtrip.contracts.use_cases import UseCase
+from roundtrip.serving.release import Release, Stage, change, read_release, watch
+from roundtrip.serving.release_steps import roll_back
+from roundtrip.serving.traffic import FEWEST, Counts, faults
+
+LOOK_S = 1.0
+"""Seconds between two looks at the traffic: what goes wrong with a candidate goes on for that long, and for the gateways' poll."""
+REPORT_S = 10.0
+"""Seconds between two lines of progress."""
+
+
+@dataclass(frozen=True)
+class Stood:
+    """A candidate that nothing was found against, at the generation at which that was so."""
+
+    release: Release
+    candidate: Counts
+    live: Counts
+
+    def figures(self) -> dict[str, Figure]:
+        """For a receipt."""
+        sides = {"candidate": self.candidate, "live": self.live}
+        seen: dict[str, Figure] = {"generation": self.release.generation}
+        for side, counts in sides.items():
+            seen |= {f"{side}_requests": counts.requests, f"{side}_errors": counts.errors}
+            if counts.rows:
+                seen |= {f"{side}_p50_ms": round(counts.quantile(0.5) * 1e3, 2), f"{side}_p99_ms": round(counts.quantile(0.99) * 1e3, 2)}
+                seen |= {f"{side}_mean": round(counts.mean, 3), f"{side}_spread": round(counts.spread, 3)}
+        return seen
+
+
+def stand_shadow(use_case: UseCase, version: str, *, why: str) -> Stood:
+    """Show the candidate copies of the requests, as many as the rollout says. Raises as `stand`."""
+    requests = use_case.rollout.shadow_requests
+    return stand(use_case, version, "shadow", share=0, requests=requests, why=why) if requests else _nothing_to_stand(use_case)
+
+
+def stand_canary(use_case: UseCase, version: str, *, why: str) -> Stood:
+    """Let the candidate answer a share of the requests, one share of the rollout after the other. Raises as `stand`."""
+    release, shares = read_release(use_case.name), use_case.rollout.canary_shares
+    reached = release.share if release.stage == "canary" else 0
+    stood = _nothing_to_stand(use_case)
+    for share in shares:
+        if share >= reached:
+            stood = stand(use_case, version, "canary", share=share, requests=use_case.rollout.canary_requests, why=why)
+    return stood
+
+
+def stand(use_case: UseCase, version: str, stage: Stage, *, share: int, requests: int, why: str) -> Stood:
+    """Bring the candidate to the stage, watch until it saw so many requests, and give what was counted. Where no version is live, or this
+    one is already, there is nothing to stand.
+
+    Raises CandidateMisbehaves as soon as something speaks against it beyond doubt: then it is out of the release document already.
+    TooFewRequests when the rollout's patience ends: then it is paused. ReleaseConflict when somebody else changed the document.
+    """
+    release = read_release(use_case.name)
+    if release.live is None or release.live.version == version:
+        return _nothing_to_stand(use_case)
+    if release.candidate is None or release.candidate.version != version:
+        raise ReleaseConflict(f"version {version} of {use_case.name} is not the candidate any more: see `roundtrip releases`.")
+    if (release.stage, release.share) != (stage, share):
+        entry = f"canary {share} %" if stage == "canary" else stage
+        changed, generation = release.at(stage, share=share), release.generation
+        release = change(changed, expected_generation=generation, stage=entry, about=release.candidate, why=why)
+    patience, reported = time.monotonic() + 60 * use_case.rollout.patience_minutes, 0.0
+    while True:
+        candidate, live = watch(use_case.name, release.generation)
+        if found := faults(candidate, live, use_case.rollout):
+            roll_back(use_case.name, version, why="; ".join(map(str, found)))
+            raise CandidateMisbehaves(
+                f"version {version} of {use_case.name} is rolled back from {_place(release)}: {'; '.join(map(str, found))}. "
+                "The live version serves on. Look into the model, or change the use case's Rollout if its limits are too narrow."
+            )
+        if candidate.requests >= requests and live.requests >= FEWEST:
+            return Stood(release, candidate, live)
+        if time.monotonic() > patience:
+            _pause(release, candidate, live, requests=requests)
+        if time.monotonic() > reported + REPORT_S:
+            reported = time.monotonic()
+            print(f"{_place(release)}: {candidate.requests}/{requests} requests, live version {live.requests}", flush=True)
+        time.sleep(LOOK_S)
+
+
+def _pause(release: Release, candidate: Counts, live: Counts, *, requests: int) -> None:
+    """Leave the candidate loaded, without traffic. Raises TooFewRequests."""
+    assert release.candidate is not None
+    seen = f"it saw {candidate.requests} requests (of {requests}), the live version {live.requests} (of {FEWEST})"
+    why = f"too few requests at {_place(release)}: {seen}"
+    change(release.at("paused"), expected_generation=release.generation, stage="paused", about=release.candidate, why=why)
+    raise TooFewRequests(
+        f"version {release.candidate.version} of {release.use_case} is paused: {why}. It stays loaded and gets no traffic. Clear this task "
+        "when there is traffic again, or give the use case a Rollout that fits its traffic."
+    )
+
+
+def _nothing_to_stand(use_case: UseCase) -> Stood:
+    return Stood(read_release(use_case.name), Counts(), Counts())
+
+
+def _place(release: Release) -> str:
+    return f"{release.share} % canary" if release.stage == "canary" else release.stage
