@@ -16,9 +16,9 @@ from roundtrip.serving.tensors import Predictions
 
 Z = 3.0
 FIRST_SLOT_S = 1e-4
-SLOT_FACTOR = 1.1
-SLOTS = 100
-"""Of the histogram of seconds: from 0.1 ms to 1.25 s, each a tenth longer than the one before."""
+SLOT_FACTOR = 1.05
+SLOTS = 200
+"""Of the histogram of seconds: from 0.1 ms to 1.6 s, each a twentieth longer than the one before."""
 FEWEST = 20
 """Requests below which nothing is said of either version."""
 LARGEST_TAIL = 0.02
@@ -131,7 +131,8 @@ def _latency(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Foun
     if min(sum(candidate.slots), sum(live.slots)) < FEWEST:
         return
     allowed = 1 + rollout.largest_slowdown
-    mine, lives = candidate.quantile(0.5, errors=-Z), live.quantile(0.5, errors=Z)
+    each = Z / math.sqrt(2)  # both medians are uncertain: their errors add up as squares
+    mine, lives = candidate.quantile(0.5, errors=-each), live.quantile(0.5, errors=each)
     if mine > allowed * lives:
         yield Found(
             "latency", f"the median is at least {mine * 1e3:.1f} ms, the live version's at most {lives * 1e3:.1f} (limit × {allowed:g})"

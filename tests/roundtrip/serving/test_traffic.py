@@ -51,20 +51,20 @@ def test_a_good_candidate_is_not_held_up_by_chance(beside: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "rule"),
+    ("bad", "any_of"),
     [
-        ({"errors": 0.05}, "errors"),
-        ({"slower": 1.6}, "latency"),
-        ({"tail": 0.1}, "tail latency"),
-        ({"shift": 30.0}, "shift"),
-        ({"spread": 0.0}, "spread"),
+        ({"errors": 0.05}, {"errors"}),
+        ({"slower": 1.5}, {"latency", "tail latency"}),
+        ({"tail": 0.1}, {"tail latency"}),
+        ({"shift": 30.0}, {"shift"}),
+        ({"spread": 0.0}, {"spread"}),
     ],
-    ids=["5 % errors", "half as slow again", "a tenth ten times as slow", "shifted", "constant"],
+    ids=["5 % errors", "slower by half and more", "a tenth ten times as slow", "shifted", "constant"],
 )
 @pytest.mark.parametrize("beside", [False, True], ids=["canary", "shadow"])
-def test_a_bad_candidate_is_found_within_five_hundred_requests(bad: dict[str, float], rule: str, beside: bool) -> None:
+def test_a_bad_candidate_is_found_within_five_hundred_requests(bad: dict[str, float], any_of: set[str], beside: bool) -> None:
     for _ in range(10):
-        assert rule in rules(counted(500, beside=beside, **bad), counted(500))
+        assert rules(counted(500, beside=beside, **bad), counted(500)) & any_of
 
 
 def test_a_candidate_that_predicts_too_evenly_is_found_on_identical_rows() -> None:
@@ -88,10 +88,10 @@ def test_counts_of_several_gateways_add_up_and_survive_their_json() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-5, 0.0031, 0.5, 60.0])
-def test_a_quantile_is_at_most_a_tenth_above_what_was_measured(seconds: float) -> None:
+def test_a_quantile_is_at_most_a_twentieth_above_what_was_measured(seconds: float) -> None:
     counts = Counts()
     counts.answered(np.zeros((1, 3), dtype=np.float32), seconds)
-    assert counts.quantile(0.5) / max(min(seconds, 1.25), 1e-4) == pytest.approx(1.05, abs=0.06)
+    assert counts.quantile(0.5) / max(min(seconds, 1.6), 1e-4) == pytest.approx(1.025, abs=0.03)
     assert len(counts.slots) == SLOTS
 
 
