@@ -31,7 +31,8 @@ from roundtrip.serving.release import read_release
 from roundtrip.serving.scoring import CONTRACT_FILE
 from roundtrip.serving.triton_client import TritonClient
 from roundtrip.training.ensemble import Ensemble
-from tests.roundtrip.serving.conftest import KEY, home, release_schema  # noqa: F401
+from tests.roundtrip.serving.conftest import home, release_schema  # noqa: F401
+from tests.roundtrip.serving.gateway_process import KEY
 from tests.roundtrip.serving.test_gateway_in_a_release import wait_until
 from tests.roundtrip.serving.tiny_version import tiny_network
 from use_cases import use_case_named

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -19,10 +19,11 @@ from roundtrip.registry.version_folder import publish
 from roundtrip.serving.gateway.app import create_app
 from roundtrip.serving.triton_client import TritonClient
 from roundtrip.serving.triton_repository import model_name, remove_version, versions_of
+from tests.roundtrip.serving.gateway_process import KEY, Setting, Triton, free_port
 from tests.roundtrip.serving.tiny_version import build_tiny_version
+from tests.roundtrip.serving.wire import Wire
 
 NOBODY_LISTENS = "127.0.0.1:9"
-KEY = "the-gateway-key"
 
 
 @pytest.fixture(scope="session")
@@ -84,16 +85,6 @@ def release_schema(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) ->
         connection.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
-@dataclass(frozen=True)
-class Triton:
-    """The stack's Triton, and a use case name that nobody else uses on it."""
-
-    client: TritonClient
-    address: str
-    repository: Path
-    use_case_name: str
-
-
 @pytest.fixture
 def triton(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Triton]:
     """Leaves nothing of the use case behind."""
@@ -106,3 +97,15 @@ def triton(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         for model, version in versions_of(repository, use_case_name):
             remove_version(repository, model, version)
             client.unload(model)
+
+
+@pytest.fixture
+def setting(triton: Triton, release_schema: str, built_versions: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    address = urlsplit(release_schema)
+    host, port = triton.address.split(":")
+    with Wire(str(address.hostname), int(address.port or 0)) as database, Wire(host, int(port)) as inference:
+        gateway_port = free_port()
+        monkeypatch.setenv("ROUNDTRIP_GATEWAY_URL", f"http://127.0.0.1:{gateway_port}")
+        running = Setting(triton, built_versions, database, inference, gateway_port)
+        yield running
+        running.stop()

@@ -17,7 +17,7 @@ from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.serving.gateway.app import create_app
 from roundtrip.serving.gateway.metrics import Metrics
 from roundtrip.serving.gateway.prediction_log import PredictionLog
-from tests.roundtrip.serving.conftest import KEY
+from tests.roundtrip.serving.gateway_process import KEY
 from tests.roundtrip.serving.tiny_version import ROW
 
 

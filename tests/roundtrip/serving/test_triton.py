@@ -14,7 +14,7 @@ from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.tensors import Tensors, tensors_of
 from roundtrip.serving.triton_client import TritonClient
 from roundtrip.serving.triton_repository import put_version, remove_version, versions_of
-from tests.roundtrip.serving.conftest import Triton
+from tests.roundtrip.serving.gateway_process import Triton
 from tests.roundtrip.serving.tiny_version import ROW
 
 pytestmark = pytest.mark.stack

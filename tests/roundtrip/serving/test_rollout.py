@@ -1,0 +1,211 @@
+"""A candidate among real traffic: a real gateway, the real Triton, versions that are good and versions that are not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from roundtrip.contracts.errors import CandidateMisbehaves, ReleaseConflict, TooFewRequests
+from roundtrip.contracts.use_cases import Rollout, UseCase
+from roundtrip.registry.version_folder import publish
+from roundtrip.serving.compile import build_version
+from roundtrip.serving.release import change, history, read_release, watch
+from roundtrip.serving.release_steps import promote, roll_back, wait_for_gateway
+from roundtrip.serving.release_steps import stage as load_beside
+from roundtrip.serving.rollout import stand_canary, stand_shadow
+from tests.roundtrip.lakehouse.trips import TRIPS
+from tests.roundtrip.serving.gateway_process import KEY, Setting, wait_until
+from tests.roundtrip.serving.tiny_version import tiny_contract, tiny_network
+
+pytestmark = pytest.mark.stack
+
+QUICK = Rollout(shadow_requests=60, canary_shares=(20, 50), canary_requests=60, patience_minutes=1)
+CALLERS = 4
+
+
+class Spoilt(nn.Module):
+    """The tiny network, and what spoils it."""
+
+    def __init__(self, network: nn.Module, how: str) -> None:
+        super().__init__()
+        self.network = network
+        self.how = how
+        self.register_buffer("matrix", torch.randn(3000, 3000) / 3000)
+
+    def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        good = self.network(numbers, categories)
+        if self.how == "constant":
+            return good * 0 + 7
+        if self.how == "shifted":
+            return good + 500
+        if self.how == "slow":
+            wide = good[:, :1] @ self.matrix[:1]
+            for _ in range(6):
+                wide = wide @ self.matrix
+            return good + 1e-9 * wide[:, :3]
+        wrong = torch.remainder(numbers[:, :1], 10.0) < 1.0 if self.how == "sometimes NaN" else torch.ones_like(good[:, :1]) > 0
+        return torch.where(wrong, torch.nan, good)
+
+
+@pytest.fixture(scope="module")
+def spoilt_versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A version folder for each way of being bad; the good one differs a little from the live one."""
+    root, contract = tmp_path_factory.mktemp("spoilt"), tiny_contract()
+    folders = {}
+    for how in ("good", "constant", "shifted", "slow", "sometimes NaN", "always NaN"):
+        folders[how] = root / how.replace(" ", "_")
+        folders[how].mkdir()
+        network = tiny_network(contract, seed=1)
+        build_version(network if how == "good" else Spoilt(network, how), contract, folders[how])
+    return folders
+
+
+def use_case(setting: Setting, rollout: Rollout = QUICK) -> UseCase:
+    return replace(TRIPS, name=setting.name, rollout=rollout)
+
+
+def stage(setting: Setting, folder: Path, version: str = "2") -> None:
+    load_beside(setting.name, version, digest=publish(folder, setting.name, version), why="test")
+
+
+@contextmanager
+def callers(setting: Setting) -> Iterator[Counter[tuple[int, str]]]:
+    """Several callers with rows of their own, each under a key; counts (status, version)."""
+    seen: Counter[tuple[int, str]] = Counter()
+    stop = threading.Event()
+
+    def ask(caller: int) -> None:
+        random = np.random.default_rng(caller)
+        with httpx.Client(base_url=setting.url, headers={"X-API-Key": KEY}, timeout=10) as client:
+            while not stop.wait(0.002):
+                row = {
+                    "carrier": "AA",
+                    "delay_minutes": float(random.uniform(-50, 200)),
+                    "wind_mph": 7.5,
+                    "key": f"{random.integers(10**6)}",
+                }
+                answer = client.post(f"/v1/models/{setting.name}:predict", json={"instances": [row]})
+                said = answer.json()
+                seen[answer.status_code, str(said.get("model_version"))] += 1
+                assert all(np.isfinite(value) for value in said["predictions"][0].values() if not isinstance(value, str))
+
+    threads = [threading.Thread(target=ask, args=(caller,)) for caller in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_good_candidate_goes_from_shadow_through_the_canary_to_live_and_no_request_fails(
+    setting: Setting, spoilt_versions: dict[str, Path]
+) -> None:  # fmt: skip
+    setting.release("1")
+    with callers(setting) as seen:
+        stage(setting, spoilt_versions["good"])
+        shadow = stand_shadow(use_case(setting), "2", why="test")
+        assert set(seen) == {(200, "1")}
+        canary = stand_canary(use_case(setting), "2", why="test")
+        assert seen[200, "2"] >= 2 * QUICK.canary_requests
+        wait_for_gateway(promote(setting.name, "2", expected_generation=canary.release.generation, why="test"))
+        wait_until(lambda: setting.predict().json()["model_version"] == "2", "the candidate is live")
+    assert {status for status, _ in seen} == {200}
+    assert shadow.candidate.requests >= QUICK.shadow_requests
+    assert shadow.candidate.difference_squares == pytest.approx(0.0, abs=1e-3)
+    assert [entry.stage for entry in history(setting.name)][2:] == ["staged", "shadow", "canary 20 %", "canary 50 %", "live"]
+
+
+@pytest.mark.parametrize(
+    ("how", "rule"),
+    [
+        ("constant", "spread"), ("shifted", "shift"), ("slow", "latency"), ("sometimes NaN", "errors"), ("always NaN", "errors"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("stands", [stand_shadow, stand_canary], ids=["shadow", "canary"])
+def test_a_bad_candidate_is_rolled_back_by_itself_and_no_caller_sees_it_fail(
+    setting: Setting, spoilt_versions: dict[str, Path], how: str, rule: str, stands: type
+) -> None:  # fmt: skip
+    setting.release("1")
+    with callers(setting) as seen:
+        stage(setting, spoilt_versions[how])
+        started = time.monotonic()
+        with pytest.raises(CandidateMisbehaves, match=rule):
+            stands(use_case(setting, replace(QUICK, shadow_requests=500, canary_requests=500)), "2", why="test")
+        assert time.monotonic() - started < 60
+        assert read_release(setting.name).candidate is None
+        wait_until(lambda: gets_nothing(seen), "the candidate gets nothing any more")
+    assert {status for status, _ in seen} == {200}
+    assert seen[200, "2"] <= 500
+    assert history(setting.name)[-1].stage == "rolled back"
+    assert rule in history(setting.name)[-1].why
+
+
+def test_without_traffic_a_candidate_is_paused_and_goes_on_when_there_is_some(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
+    setting.release("1")
+    stage(setting, spoilt_versions["good"])
+    with pytest.raises(TooFewRequests, match=r"it saw 0 requests \(of 60\)"):
+        stand_shadow(use_case(setting, replace(QUICK, patience_minutes=0.05)), "2", why="test")
+    assert (read_release(setting.name).stage, read_release(setting.name).live.version) == ("paused", "1")  # type: ignore[union-attr]
+    with callers(setting):
+        stand_shadow(use_case(setting), "2", why="test")
+    assert read_release(setting.name).stage == "shadow"
+
+
+def test_while_nobody_watches_the_candidate_gets_nothing(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
+    """What a job leaves behind that was killed in the canary; and PostgreSQL away, where no job could see what is counted."""
+    setting.release("1")
+    stage(setting, spoilt_versions["good"])
+    staged = read_release(setting.name)
+    about = staged.candidate
+    assert about is not None
+    canary = change(staged.at("canary", share=50), expected_generation=staged.generation, stage="canary", about=about, why="test")
+    with callers(setting) as seen:
+        watch(setting.name, canary.generation)
+        wait_until(lambda: seen[200, "2"] > 0, "the candidate answers")
+        wait_until(lambda: gets_nothing(seen), "the candidate gets nothing: nobody watched any more")
+        watch(setting.name, canary.generation)
+        wait_until(lambda: not gets_nothing(seen), "the candidate answers again")
+        setting.database.cut()
+        wait_until(lambda: gets_nothing(seen), "the candidate gets nothing: PostgreSQL is away")
+        setting.database.mend()
+    assert {status for status, _ in seen} == {200}
+
+
+def gets_nothing(seen: Counter[tuple[int, str]]) -> bool:
+    """Whether the candidate answers none of the requests of half a second, of which it should have half."""
+    before = seen[200, "2"]
+    time.sleep(0.5)
+    return seen[200, "2"] == before
+
+
+def test_somebody_who_rolls_back_by_hand_ends_the_watch(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
+    setting.release("1")
+    stage(setting, spoilt_versions["good"])
+    with callers(setting) as seen:
+        by_hand = threading.Timer(3, roll_back, args=(setting.name, "2"), kwargs={"why": "by hand"})
+        by_hand.start()
+        with pytest.raises(ReleaseConflict, match="somebody else changed it"):
+            stand_canary(use_case(setting, replace(QUICK, canary_requests=10**6)), "2", why="test")
+        by_hand.join()
+    assert {status for status, _ in seen} == {200}
+
+
+def test_a_first_version_has_nothing_to_stand_beside(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
+    stage(setting, spoilt_versions["good"], "1")
+    for stands in (stand_shadow, stand_canary):
+        assert stands(use_case(setting), "1", why="test").candidate.requests == 0
+    promote(setting.name, "1", expected_generation=read_release(setting.name).generation, why="test")
