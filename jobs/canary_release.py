@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
-from roundtrip.serving.rollout import stand_canary
+from roundtrip.serving.rollout import Standing, stand_canary
 from use_cases import use_case_named
 
 
@@ -13,8 +13,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     request = job_parser("canary_release", __doc__ or "").parse_args(argv)
     with receipt_for(request) as receipt:
         use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
-        version = str(folder.receipt("stage_release").figures["version"])
-        receipt.figures |= {"version": version} | stand_canary(use_case, version, why=f"run {request.run_dir}").figures()
+        probed = folder.receipt("probe_release").figures
+        version, expected_shift = str(probed["version"]), float(str(probed["expected_shift"]))
+        standing = Standing(use_case=use_case, version=version, expected_shift=expected_shift, why=f"run {request.run_dir}")
+        receipt.figures |= {"version": version} | stand_canary(standing).figures()
 
 
 if __name__ == "__main__":

@@ -42,30 +42,44 @@ class Stood:
         return seen
 
 
-def stand_shadow(use_case: UseCase, version: str, *, why: str) -> Stood:
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A version that is to stand a stage."""
+
+    use_case: UseCase
+    version: str
+    expected_shift: float
+    """Of its predictions from the live version's (traffic.faults)."""
+    why: str
+    """For the history."""
+
+
+def stand_shadow(standing: Standing) -> Stood:
     """Show the candidate copies of the requests, as many as the rollout says. Raises as `stand`."""
-    requests = use_case.rollout.shadow_requests
-    return stand(use_case, version, "shadow", share=0, requests=requests, why=why) if requests else _nothing_to_stand(use_case)
+    requests = standing.use_case.rollout.shadow_requests
+    return stand(standing, "shadow", share=0, requests=requests) if requests else _nothing_to_stand(standing.use_case)
 
 
-def stand_canary(use_case: UseCase, version: str, *, why: str) -> Stood:
+def stand_canary(standing: Standing) -> Stood:
     """Let the candidate answer a share of the requests, one share of the rollout after the other. Raises as `stand`."""
-    release, shares = read_release(use_case.name), use_case.rollout.canary_shares
+    use_case = standing.use_case
+    release = read_release(use_case.name)
     reached = release.share if release.stage == "canary" else 0
     stood = _nothing_to_stand(use_case)
-    for share in shares:
+    for share in use_case.rollout.canary_shares:
         if share >= reached:
-            stood = stand(use_case, version, "canary", share=share, requests=use_case.rollout.canary_requests, why=why)
+            stood = stand(standing, "canary", share=share, requests=use_case.rollout.canary_requests)
     return stood
 
 
-def stand(use_case: UseCase, version: str, stage: Stage, *, share: int, requests: int, why: str) -> Stood:
+def stand(standing: Standing, stage: Stage, *, share: int, requests: int) -> Stood:
     """Bring the candidate to the stage, watch until it saw so many requests, and give what was counted. Where no version is live, or this
     one is already, there is nothing to stand.
 
     Raises CandidateMisbehaves as soon as something speaks against it beyond doubt: then it is out of the release document already.
     TooFewRequests when the rollout's patience ends: then it is paused. ReleaseConflict when somebody else changed the document.
     """
+    use_case, version = standing.use_case, standing.version
     release = read_release(use_case.name)
     if release.live is None or release.live.version == version:
         return _nothing_to_stand(use_case)
@@ -74,11 +88,11 @@ def stand(use_case: UseCase, version: str, stage: Stage, *, share: int, requests
     if (release.stage, release.share) != (stage, share):
         entry = f"canary {share} %" if stage == "canary" else stage
         changed, generation = release.at(stage, share=share), release.generation
-        release = change(changed, expected_generation=generation, stage=entry, about=release.candidate, why=why)
+        release = change(changed, expected_generation=generation, stage=entry, about=release.candidate, why=standing.why)
     patience, reported = time.monotonic() + 60 * use_case.rollout.patience_minutes, 0.0
     while True:
         candidate, live = watch(use_case.name, release.generation)
-        if found := faults(candidate, live, use_case.rollout):
+        if found := faults(candidate, live, use_case.rollout, expected_shift=standing.expected_shift):
             roll_back(use_case.name, version, why="; ".join(map(str, found)))
             raise CandidateMisbehaves(
                 f"version {version} of {use_case.name} is rolled back from {_place(release)}: {'; '.join(map(str, found))}. "

@@ -110,11 +110,19 @@ class Found:
         return f"{self.rule}: {self.text}"
 
 
-def faults(candidate: Counts, live: Counts, rollout: Rollout) -> list[Found]:
-    """What the counts hold against the candidate, each beyond doubt (Z); nothing before FEWEST requests of it."""
+def faults(candidate: Counts, live: Counts, rollout: Rollout, *, expected_shift: float = 0.0) -> list[Found]:
+    """What the counts hold against the candidate, each beyond doubt (Z); nothing before FEWEST requests of it.
+
+    `expected_shift`: how far the candidate's predictions lie from the live version's on the held-out rows, on average, in their unit. There
+    outcomes said that it is right to: a candidate that learned what changed in the world must predict otherwise.
+    """
     if candidate.requests < FEWEST:
         return []
-    return [*_errors(candidate, live, rollout), *_latency(candidate, live, rollout), *_predictions(candidate, live, rollout)]
+    return [
+        *_errors(candidate, live, rollout),
+        *_latency(candidate, live, rollout),
+        *_predictions(candidate, live, rollout, expected_shift),
+    ]
 
 
 def _errors(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Found]:
@@ -143,7 +151,7 @@ def _latency(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Foun
         yield Found("tail latency", f"{slow} of {sum(candidate.slots)} answers took over {tail * 1e3:.1f} ms, {allowed:g} × the live p99")
 
 
-def _predictions(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Found]:
+def _predictions(candidate: Counts, live: Counts, rollout: Rollout, expected: float) -> Iterator[Found]:
     if min(candidate.rows, live.rows) < FEWEST or not live.spread > 0:
         return
     paired = candidate.difference_squares > 0
@@ -152,9 +160,10 @@ def _predictions(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[
         error = _spread(candidate.rows, candidate.difference, candidate.difference_squares) / math.sqrt(candidate.rows)
     else:
         error = math.hypot(candidate.spread / math.sqrt(candidate.rows), live.spread / math.sqrt(live.rows))
-    if abs(shift) - Z * error > rollout.largest_shift * live.spread:
-        limit = rollout.largest_shift * live.spread
-        yield Found("shift", f"predictions lie {shift:+.2f} from the live version's (limit ± {limit:.2f}, a part of their spread)")
+    limit = rollout.largest_shift * live.spread
+    if abs(shift - expected) - Z * error > limit:
+        text = f"predictions lie {shift:+.2f} from the live version's, on the held-out rows {expected:+.2f}"
+        yield Found("shift", f"{text} (limit: {limit:.2f} apart)")
     smallest = (rollout.smallest_spread if paired else CONSTANT) * live.spread
     if candidate.spread < smallest:
         yield Found(

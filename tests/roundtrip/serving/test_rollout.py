@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from roundtrip.contracts.errors import CandidateMisbehaves, ReleaseConflict, TooFewRequests
-from roundtrip.contracts.use_cases import Rollout, UseCase
+from roundtrip.contracts.use_cases import Rollout
 from roundtrip.registry.version_folder import publish
 from roundtrip.serving.compile import build_version
 from roundtrip.serving.release import change, history, read_release, watch
 from roundtrip.serving.release_steps import promote, roll_back, wait_for_gateway
 from roundtrip.serving.release_steps import stage as load_beside
-from roundtrip.serving.rollout import stand_canary, stand_shadow
+from roundtrip.serving.rollout import Standing, stand_canary, stand_shadow
 from tests.roundtrip.lakehouse.trips import TRIPS
 from tests.roundtrip.serving.gateway_process import KEY, Setting, wait_until
 from tests.roundtrip.serving.tiny_version import tiny_contract, tiny_network
@@ -71,8 +71,8 @@ def spoilt_versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
     return folders
 
 
-def use_case(setting: Setting, rollout: Rollout = QUICK) -> UseCase:
-    return replace(TRIPS, name=setting.name, rollout=rollout)
+def standing(setting: Setting, version: str = "2", *, rollout: Rollout = QUICK) -> Standing:
+    return Standing(use_case=replace(TRIPS, name=setting.name, rollout=rollout), version=version, expected_shift=0.0, why="test")
 
 
 def stage(setting: Setting, folder: Path, version: str = "2") -> None:
@@ -117,9 +117,9 @@ def test_a_good_candidate_goes_from_shadow_through_the_canary_to_live_and_no_req
     setting.release("1")
     with callers(setting) as seen:
         stage(setting, spoilt_versions["good"])
-        shadow = stand_shadow(use_case(setting), "2", why="test")
+        shadow = stand_shadow(standing(setting))
         assert set(seen) == {(200, "1")}
-        canary = stand_canary(use_case(setting), "2", why="test")
+        canary = stand_canary(standing(setting))
         assert seen[200, "2"] >= 2 * QUICK.canary_requests
         wait_for_gateway(promote(setting.name, "2", expected_generation=canary.release.generation, why="test"))
         wait_until(lambda: setting.predict().json()["model_version"] == "2", "the candidate is live")
@@ -144,7 +144,7 @@ def test_a_bad_candidate_is_rolled_back_by_itself_and_no_caller_sees_it_fail(
         stage(setting, spoilt_versions[how])
         started = time.monotonic()
         with pytest.raises(CandidateMisbehaves, match=rule):
-            stands(use_case(setting, replace(QUICK, shadow_requests=500, canary_requests=500)), "2", why="test")
+            stands(standing(setting, rollout=replace(QUICK, shadow_requests=500, canary_requests=500)))
         assert time.monotonic() - started < 60
         assert read_release(setting.name).candidate is None
         wait_until(lambda: gets_nothing(seen), "the candidate gets nothing any more")
@@ -158,10 +158,10 @@ def test_without_traffic_a_candidate_is_paused_and_goes_on_when_there_is_some(se
     setting.release("1")
     stage(setting, spoilt_versions["good"])
     with pytest.raises(TooFewRequests, match=r"it saw 0 requests \(of 60\)"):
-        stand_shadow(use_case(setting, replace(QUICK, patience_minutes=0.05)), "2", why="test")
+        stand_shadow(standing(setting, rollout=replace(QUICK, patience_minutes=0.05)))
     assert (read_release(setting.name).stage, read_release(setting.name).live.version) == ("paused", "1")  # type: ignore[union-attr]
     with callers(setting):
-        stand_shadow(use_case(setting), "2", why="test")
+        stand_shadow(standing(setting))
     assert read_release(setting.name).stage == "shadow"
 
 
@@ -199,7 +199,7 @@ def test_somebody_who_rolls_back_by_hand_ends_the_watch(setting: Setting, spoilt
         by_hand = threading.Timer(3, roll_back, args=(setting.name, "2"), kwargs={"why": "by hand"})
         by_hand.start()
         with pytest.raises(ReleaseConflict, match="somebody else changed it"):
-            stand_canary(use_case(setting, replace(QUICK, canary_requests=10**6)), "2", why="test")
+            stand_canary(standing(setting, rollout=replace(QUICK, canary_requests=10**6)))
         by_hand.join()
     assert {status for status, _ in seen} == {200}
 
@@ -207,5 +207,5 @@ def test_somebody_who_rolls_back_by_hand_ends_the_watch(setting: Setting, spoilt
 def test_a_first_version_has_nothing_to_stand_beside(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
     stage(setting, spoilt_versions["good"], "1")
     for stands in (stand_shadow, stand_canary):
-        assert stands(use_case(setting), "1", why="test").candidate.requests == 0
+        assert stands(standing(setting, "1")).candidate.requests == 0
     promote(setting.name, "1", expected_generation=read_release(setting.name).generation, why="test")

@@ -67,6 +67,12 @@ def test_a_bad_candidate_is_found_within_five_hundred_requests(bad: dict[str, fl
         assert rules(counted(500, beside=beside, **bad), counted(500)) & any_of
 
 
+def test_a_candidate_that_learned_what_changed_may_predict_otherwise() -> None:
+    candidate, live = counted(200, shift=30.0, beside=True), counted(200)
+    assert faults(candidate, live, ROLLOUT, expected_shift=28.0) == []
+    assert {found.rule for found in faults(candidate, live, ROLLOUT, expected_shift=-30.0)} == {"shift"}
+
+
 def test_a_candidate_that_predicts_too_evenly_is_found_on_identical_rows() -> None:
     assert "spread" in rules(counted(200, spread=10.0, beside=True), counted(200))
 
