@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.serving.compile_candidate import compile_candidate
@@ -19,9 +20,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         receipt.figures.update(
             version=version,
             engine=published.compiled.engine,
+            engine_why=published.compiled.why,
             rtx_build=published.compiled.rtx_build,
             parity_rows=published.compiled.parity.rows,
             parity_max_abs_minutes=published.compiled.parity.max_abs,
+            timings=[asdict(timing) for timing in published.compiled.timings],
             manifest_sha256=published.digest,
         )
 

@@ -11,6 +11,7 @@ from roundtrip.contracts import storage
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, RunFolder
 from roundtrip.contracts.use_cases import UseCase
+from roundtrip.registry.model_card import MARKDOWN_FILE
 from roundtrip.registry.version_folder import fetch, publish, published_digest, write_manifest
 from roundtrip.serving.compile import Compiled, build_version, check_version
 from roundtrip.serving.real_rows import held_out_columns
@@ -39,15 +40,16 @@ def compile_candidate(use_case: UseCase, folder: RunFolder, version: str) -> Pub
             built = Path(scratch) / "version"
             built.mkdir()
             build_version(network, contract, built)
-            _add_what_drift_is_measured_against(built, folder)
+            _add_what_outlives_the_run(built, folder)
         else:
             built = fetch(use_case.name, version)
         compiled = check_version(network, built, held_out_columns(use_case, folder, contract))
         return PublishedVersion(digest=publish(built, use_case.name, version), compiled=compiled)
 
 
-def _add_what_drift_is_measured_against(built: Path, folder: RunFolder) -> None:
-    """The snapshot and the evaluation travel with the version: they must outlive its run folder."""
+def _add_what_outlives_the_run(built: Path, folder: RunFolder) -> None:
+    """The model card, and what drift is measured against: the snapshot and the evaluation."""
+    (built / MARKDOWN_FILE).write_bytes(storage.read_bytes(folder.file(MARKDOWN_FILE)))
     (built / SNAPSHOT_FILE).write_bytes(storage.read_bytes(folder.file(SNAPSHOT_FILE)))
     (built / EVALUATION_FILE).write_text(json.dumps(folder.receipt("evaluate_model").figures, indent=2))
     write_manifest(built)

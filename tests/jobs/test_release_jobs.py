@@ -82,6 +82,7 @@ def registered(tables: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (model / CONTRACT_FILE).write_bytes(CONTRACT.to_json())
         storage.upload_folder(model, folder.file("model"))
         storage.write_bytes(folder.file("snapshot.json"), tables.to_json())
+        storage.write_bytes(folder.file("MODEL_CARD.md"), b"# A card")
         version = client.create_model_version(FLIGHTS.name, source=folder.file("model")).version
         skill = {"skill": 0.2, "skill_low": 0.1, "skill_high": 0.3}
         folder.write_receipt(Receipt("evaluate_model", FLIGHTS.name, figures={"candidate": {**skill}}))

@@ -12,6 +12,7 @@ from roundtrip.contracts.errors import CompileFailed, ParityFailed
 from roundtrip.registry.version_folder import write_manifest
 from roundtrip.serving.compile import build_version, check_version, rtx_compile_gate, rtx_python
 from roundtrip.serving.scoring import Scorer
+from roundtrip.serving.speed import ROWS
 from roundtrip.training.ensemble import Ensemble
 from tests.roundtrip.serving.tiny_version import ROW, tiny_contract, tiny_network
 
@@ -47,7 +48,8 @@ def test_a_version_that_was_built_from_another_network_fails_its_check(home: Pat
 
 def test_the_receipt_says_when_there_was_no_rtx_build(home: Path, built_versions: dict[str, Path]) -> None:
     compiled = check_version(tiny_network(tiny_contract(), seed=1), built_versions["1"], REAL)
-    assert compiled.engine == "onnxruntime"
+    assert (compiled.engine, compiled.why) == ("onnxruntime", "there is no NVIDIA GPU with TensorRT here")
+    assert {(timing.engine, timing.rows) for timing in compiled.timings} == {(name, n) for name in ("pytorch", "onnxruntime") for n in ROWS}
     assert compiled.rtx_build == f"not built: {home}/tensorrt_rtx/bin/python is not installed"
 
 
