@@ -97,9 +97,8 @@ def _choose_engine(network: nn.Module, contract: ModelContract, folder: Path) ->
     except (CompileFailed, ParityFailed) as error:
         plan.unlink(missing_ok=True)
         return "onnxruntime", f"TensorRT on {torch.cuda.get_device_name()} is left out: {error}"
-    taken = {
-        timing.engine: timing.milliseconds for timing in timings(engines, tensors_of(*contract.encode(rows))) if timing.rows == ROWS[1]
-    }
+    measured = timings(engines, tensors_of(*contract.encode(rows)))
+    taken = {timing.engine: timing.milliseconds for timing in measured if timing.rows == ROWS[1]}
     figures = f"{taken['tensorrt']} ms against {taken['onnxruntime']} for {ROWS[1]} rows on {torch.cuda.get_device_name()}"
     if taken["tensorrt"] >= taken["onnxruntime"]:
         plan.unlink()
