@@ -22,7 +22,7 @@ RECIPE = replace(USE_CASE.recipe, epochs=3)
 
 def main() -> None:
     with tempfile.TemporaryDirectory(dir=REPOSITORY / ".roundtrip") as scratch:
-        rows = labelled_year(Path(scratch))
+        rows = labelled_year(Path(scratch), last="2013-03")
         train, held_out = months(rows, "2013-01", "2013-02"), months(rows, "2013-03", "2013-03")
         alone = trained(Path(scratch) / "alone", train, held_out, replace(RECIPE, strategy="data_parallel", ranks=1))
         runs = [alone]
