@@ -15,11 +15,11 @@ The form's *Override the gate* lets a refused one on, with your name and reason,
 
 from datetime import timedelta
 
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import PartitionedAssetTimetable, chain
 
 from operators.dag_defaults import asset, override_params, partitions_param, training_params, tuning_params, use_case_dag
 from operators.job import Job, TrainingJob
+from operators.release_steps import release_steps
 from use_cases import declared_use_cases
 
 EVERYTHING = "..2099-12"
@@ -49,11 +49,5 @@ for use_case in declared_use_cases():
         judge = Job(task_id="judge_candidate", task_display_name="Judge the candidate", arguments=OVERRIDE)
         register = Job(task_id="register_model", task_display_name="Register")
         compile_ = Job(task_id="compile_model", task_display_name="Compile")
-        stage = Job(task_id="stage_release", task_display_name="Load beside the live model")
-        probe = Job(task_id="probe_release", task_display_name="Probe with real rows")
-        promote = Job(task_id="promote_release", task_display_name="Promote", outlets=[asset(use_case, "champion")])
-        roll_back = Job(task_id="roll_back_release", task_display_name="Roll back", trigger_rule="one_failed")
-        released = EmptyOperator(task_id="released", task_display_name="Released")
 
-        chain(snapshot, tune, train, evaluate, judge, register, compile_, stage, probe, promote, released)
-        [stage, probe, promote] >> roll_back
+        chain(snapshot, tune, train, evaluate, judge, register, compile_, *release_steps(emits=asset(use_case, "champion")))
