@@ -11,6 +11,7 @@ from roundtrip.contracts import storage
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, RunFolder
 from roundtrip.contracts.use_cases import UseCase
+from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.model_card import MARKDOWN_FILE
 from roundtrip.registry.version_folder import fetch, publish, published_digest, write_manifest
 from roundtrip.serving.compile import Compiled, build_version, check_version
@@ -43,7 +44,7 @@ def compile_candidate(use_case: UseCase, folder: RunFolder, version: str) -> Pub
             _add_what_outlives_the_run(built, folder)
         else:
             built = fetch(use_case.name, version)
-        compiled = check_version(network, built, held_out_columns(use_case, folder, contract))
+        compiled = check_version(network, built, held_out_columns(use_case, Snapshot.load(folder.uri), contract))
         return PublishedVersion(digest=publish(built, use_case.name, version), compiled=compiled)
 
 

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.model_contract import ModelContract, Value
-from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.snapshot import Snapshot, load_rows
 
@@ -17,9 +16,9 @@ MOST_ROWS = 2000
 """Rows that parity and probes look at: every category and hour occurs, and the comparison takes a second."""
 
 
-def held_out_columns(use_case: UseCase, folder: RunFolder, contract: ModelContract) -> dict[str, Sequence[Value]]:
-    """At most MOST_ROWS rows, evenly spread over the run's held-out span, as columns of the contract's inputs."""
-    held_out = load_rows(use_case, Snapshot.load(folder.uri)).held_out
+def held_out_columns(use_case: UseCase, snapshot: Snapshot, contract: ModelContract) -> dict[str, Sequence[Value]]:
+    """At most MOST_ROWS rows, evenly spread over the snapshot's held-out span, as columns of the contract's inputs."""
+    held_out = load_rows(use_case, snapshot).held_out
     places = np.unique(np.linspace(0, held_out.num_rows - 1, num=min(MOST_ROWS, held_out.num_rows)).astype(np.int64))
     return input_columns(held_out.take(pa.array(places)), contract)
 
