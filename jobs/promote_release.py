@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.contracts.settings import settings
-from roundtrip.registry.mlflow_registry import CHAMPION, set_alias
-from roundtrip.serving.release_steps import promote, tidy, wait_for_gateway
+from roundtrip.serving.going_back import settle
+from roundtrip.serving.release_steps import promote, wait_for_gateway
+from roundtrip.serving.version_to_release import version_of_run
 from use_cases import use_case_named
 
 
@@ -17,10 +18,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
         version = str(folder.receipt("probe_release").figures["version"])
         generation = int(str(folder.receipt("stage_release").figures["generation"]))
-        release = promote(use_case.name, version, expected_generation=generation, why=f"run {request.run_dir}")
+        release = promote(use_case.name, version, expected_generation=generation, why=version_of_run(folder).why)
         wait_for_gateway(release)
-        set_alias(use_case.name, CHAMPION, version)
-        tidy(release)
+        settle(release)
         receipt.figures.update(
             version=version,
             previous_version=release.previous.version if release.previous else None,

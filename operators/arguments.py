@@ -13,6 +13,8 @@ MOST_TRIALS = 200
 """Recipes that a tuning may try: beyond that the validation rows are learned by heart."""
 MOST_MINUTES = 24 * 60
 """Minutes that a tuning may take."""
+MOST_VERSIONS = 2**31 - 1
+"""The registry counts versions in 32 bits."""
 
 
 def _partitions(text: str) -> None:
@@ -45,6 +47,7 @@ def _free_text(text: str) -> None:
 
 
 _CHECKS: Mapping[str, Callable[[str], object]] = {
+    "by": _free_text,
     "feed": lambda text: checked_name(text, what="feed"),
     "minutes": _whole_number("minutes", 1, MOST_MINUTES),
     "override-by": _free_text,
@@ -55,6 +58,8 @@ _CHECKS: Mapping[str, Callable[[str], object]] = {
     "ranks": _whole_number("ranks", 1, MOST_RANKS),
     "tables": _tables,
     "trials": _whole_number("trials", 0, MOST_TRIALS),
+    "version": _whole_number("version", 1, MOST_VERSIONS),
+    "why": _free_text,
 }
 
 

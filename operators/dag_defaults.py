@@ -16,7 +16,7 @@ from airflow.sdk import (
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from operators.arguments import MOST_MINUTES, MOST_RANKS, MOST_TRIALS
+from operators.arguments import MOST_MINUTES, MOST_RANKS, MOST_TRIALS, MOST_VERSIONS
 from operators.deadlines import warn_of_missed_deadline
 from operators.landing_trigger import LandingMarkerTrigger
 from roundtrip.contracts.names import MONTH, MOST_CHARACTERS
@@ -31,6 +31,9 @@ USUAL_RUNTIME = DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=1)
 
 THE_PARTITION = "{{ dag_run.partition_key or params.partition or '' }}"
 """The partition of the event that started the run, or the one of the form."""
+
+ASKED = {"why": "{{ params.why }}", "by": "{{ params.by or dag_run.triggering_user_name or '' }}"}
+"""The arguments of a job that does what a person asked for: the fields of `asked_params`, or who started the run."""
 
 _RANGE = rf"{MONTH}(\.\.{MONTH})?"
 _LIST = rf"{_RANGE}(,{_RANGE})*"
@@ -146,4 +149,28 @@ def override_params() -> dict[str, Param]:
             section="Override the gate", description_md=text,
         )
         for name, (title, text) in described.items()
+    }  # fmt: skip
+
+
+def version_param() -> dict[str, Param]:
+    """The form's field for a model version. It has no default: the form can't be sent without it."""
+    return {
+        "version": Param(
+            type="integer", minimum=1, maximum=MOST_VERSIONS, title="Version", section="What to release",
+            description_md="Number in the registry, such as 3. One that was refused, or is not published, is not released.",
+        )
+    }  # fmt: skip
+
+
+def asked_params() -> dict[str, Param]:
+    """The form's fields for what a person asks for by hand: why, which the form can't be sent without, and who."""
+    return {
+        "why": Param(
+            type="string", pattern=f"{_FREE_TEXT}{_NO_NEWLINE}", maxLength=MOST_CHARACTERS, title="Why", section="For the record",
+            description_md="Kept in the release's history.",
+        ),
+        "by": Param(
+            None, type=["null", "string"], pattern=f"{_FREE_TEXT}{_NO_NEWLINE}", maxLength=MOST_CHARACTERS, title="Asked by",
+            section="For the record", description_md="Left empty: who starts the run.",
+        ),
     }  # fmt: skip

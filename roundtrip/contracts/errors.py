@@ -102,6 +102,14 @@ class UnknownModelVersion(BadRequest):
     """The store holds no model version of that number."""
 
 
+class VersionNotJudged(BadRequest):
+    """A registered model version that no gate let on: it never serves."""
+
+
+class NothingToRollBackTo(BadRequest):
+    """No version before the live one is kept, or none is live."""
+
+
 class UnknownPrediction(BadRequest):
     """The prediction log holds no prediction of that id."""
 
@@ -176,6 +184,14 @@ class TooFewRequests(AnswerIsNo):
 
 class ReleaseConflict(RoundtripError):
     """Somebody else changed the release document first (its generation moved on)."""
+
+
+class RowRefused(BadRequest):
+    """A row that breaks the live version's contract: it was not sent."""
+
+
+class RequestRefused(BadRequest):
+    """The gateway refuses a request (4xx): the same one would be refused again."""
 
 
 class ServiceUnavailable(RoundtripError):

@@ -21,6 +21,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from roundtrip.contracts import storage
+from roundtrip.contracts.errors import ServiceUnavailable
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, RunFolder, code_commit
 from roundtrip.contracts.settings import settings
@@ -36,6 +37,8 @@ from roundtrip.training.chosen_recipe import ChosenRecipe
 from roundtrip.training.training_record import CONTRACT_FILE, MODEL_FOLDER, read_record
 
 CANDIDATE, CHALLENGER, CHAMPION = "candidate", "challenger", "champion"
+GATE_TAG, PASSED, OVERRIDDEN = "gate", "passed", "overridden"
+"""A version's tag that says what the gate said of it, and its two values."""
 _DATA = "data"
 """Name of the files' folder inside the logged model."""
 
@@ -73,8 +76,28 @@ def register(use_case: UseCase, folder: RunFolder, evaluation: Evaluation, judge
 
 
 def set_alias(use_case_name: str, alias: str, version: str) -> None:
-    """Let `alias` name this version, and no other."""
-    client().set_registered_model_alias(use_case_name, alias, version)
+    """Let `alias` name this version, and no other. Raises ServiceUnavailable."""
+    try:
+        client().set_registered_model_alias(use_case_name, alias, version)
+    except MlflowException as error:
+        raise ServiceUnavailable(
+            f"MLflow at {settings().mlflow_url} did not let the alias {alias} of {use_case_name} name version {version}: {error}. "
+            "See `roundtrip status`."
+        ) from error
+
+
+def gate_by_version(use_case_name: str) -> dict[str, str]:
+    """Registered version → what the gate said of it: PASSED, OVERRIDDEN, or empty where nothing says that it was judged.
+
+    Raises ServiceUnavailable.
+    """
+    try:
+        found = client().search_model_versions(f"name = '{use_case_name}'")
+    except MlflowException as error:
+        raise ServiceUnavailable(
+            f"MLflow at {settings().mlflow_url} does not list the versions of {use_case_name}: {error}. See `roundtrip status`."
+        ) from error
+    return {str(version.version): version.tags.get(GATE_TAG, "") for version in found}
 
 
 def pinned_versions(use_case: UseCase) -> dict[str, set[int]]:
@@ -163,7 +186,7 @@ def _tags(use_case: UseCase, origin: Origin) -> dict[str, str]:
         "code_commit": code_commit(),
         "partitions": f"{snapshot.partitions[0]}..{snapshot.partitions[-1]}",
         "held_out_from": snapshot.held_out_from,
-        "gate": "passed" if judgement.passed else "overridden",
+        GATE_TAG: PASSED if judgement.passed else OVERRIDDEN,
     } | {_version_tag(table.table): str(table.version) for table in origin.record.tables}
     if judgement.override is not None:
         override = judgement.override

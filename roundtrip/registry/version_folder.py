@@ -10,10 +10,11 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from roundtrip.contracts import storage
-from roundtrip.contracts.errors import DigestMismatch
+from roundtrip.contracts.errors import DigestMismatch, UnknownModelVersion
 from roundtrip.contracts.settings import settings
 
 MANIFEST = "manifest.json"
@@ -38,18 +39,24 @@ def verify(folder: Path, *, digest: str | None = None) -> str:
     Raises DigestMismatch for a file that differs, is missing or is not in the manifest, or when `digest` is given and is another one.
     """
     content = (folder / MANIFEST).read_bytes()
-    found = _sha256(content)
-    if digest is not None and found != digest:
-        raise DigestMismatch(f"{folder}: the manifest's SHA-256 is {found}, expected {digest}: {_REMEDY}")
-    try:
-        named: dict[str, str] = json.loads(content)["files"]
-    except ValueError as error:
-        raise DigestMismatch(f"{folder / MANIFEST} is damaged ({error}): {_REMEDY}") from None
     present = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
-    for name in sorted(named.keys() | present.keys()):
-        if named.get(name) != present.get(name):
-            raise DigestMismatch(f"{folder / name}: SHA-256 is {present.get(name)}, the manifest names {named.get(name)}: {_REMEDY}")
-    return found
+    return _checked(folder.as_posix(), content, present, digest=digest)
+
+
+def verify_published(use_case_name: str, version: str) -> str:
+    """The digest of the version in the store, after every file there was found to be the one its manifest names.
+
+    Raises UnknownModelVersion when it is not (wholly) there, DigestMismatch as `verify` does.
+    """
+    uri = version_uri(use_case_name, version)
+    stored = {entry.uri.removeprefix(f"{uri}/"): entry.uri for entry in storage.list_objects(f"{uri}/")}
+    manifest = stored.pop(MANIFEST, None)
+    if manifest is None:
+        raise UnknownModelVersion(
+            f"version {version} of {use_case_name} is not published: {uri}/{MANIFEST} is not there. Clear compile_model in the run that "
+            "registered it, or train anew."
+        )
+    return _checked(uri, storage.read_bytes(manifest), {name: storage.sha256(address) for name, address in stored.items()})
 
 
 def publish(folder: Path, use_case_name: str, version: str) -> str:
@@ -98,6 +105,21 @@ def fetch(use_case_name: str, version: str, *, digest: str | None = None) -> Pat
 
 
 _REMEDY = "don't serve it; compile the version again (`python -m jobs.compile_model`) under a new version number."
+
+
+def _checked(place: str, manifest: bytes, present: Mapping[str, str], *, digest: str | None = None) -> str:
+    """The manifest's digest, if it is `digest` and names just the files that are `present`, by their SHA-256."""
+    found = _sha256(manifest)
+    if digest is not None and found != digest:
+        raise DigestMismatch(f"{place}: the manifest's SHA-256 is {found}, expected {digest}: {_REMEDY}")
+    try:
+        named: dict[str, str] = json.loads(manifest)["files"]
+    except ValueError as error:
+        raise DigestMismatch(f"{place}/{MANIFEST} is damaged ({error}): {_REMEDY}") from None
+    for name in sorted(named.keys() | present.keys()):
+        if named.get(name) != present.get(name):
+            raise DigestMismatch(f"{place}/{name}: SHA-256 is {present.get(name)}, the manifest names {named.get(name)}: {_REMEDY}")
+    return found
 
 
 def _move_unless_there(download: Path, place: Path) -> None:

@@ -33,18 +33,33 @@ def stage(use_case_name: str, version: str, *, digest: str, why: str) -> Release
 
     Raises DigestMismatch, ProbeFailed (Triton can't load it), ReleaseConflict (somebody else changed the document meanwhile).
     """
-    folder = fetch(use_case_name, version, digest=digest)
-    candidate = ReleasedVersion(version=version, digest=digest, triton_model=model_name(use_case_name, folder))
-    with sole_writer(_repository()), _triton() as triton:
-        put_version(_repository(), folder, use_case_name, version)
-        if version not in triton.ready_versions(candidate.triton_model):
-            triton.load(candidate.triton_model)
-        if version not in triton.ready_versions(candidate.triton_model):
-            raise ProbeFailed(f"Triton loaded {candidate.triton_model} without version {version}: see its log for the reason.")
+    candidate = load_beside(use_case_name, version, digest=digest)
     release = read_release(use_case_name)
     if candidate in (release.live, release.candidate):
         return release
     return change(release.staged(candidate), expected_generation=release.generation, stage="staged", about=candidate, why=why)
+
+
+def load_beside(use_case_name: str, version: str, *, digest: str) -> ReleasedVersion:
+    """Have Triton serve the version beside what it serves. Loaded already: changes nothing.
+
+    Raises DigestMismatch, ProbeFailed (Triton can't load it), ServiceUnavailable (Triton is away).
+    """
+    folder = fetch(use_case_name, version, digest=digest)
+    loaded = ReleasedVersion(version=version, digest=digest, triton_model=model_name(use_case_name, folder))
+    with sole_writer(_repository()), _triton() as triton:
+        put_version(_repository(), folder, use_case_name, version)
+        if version not in triton.ready_versions(loaded.triton_model):
+            triton.load(loaded.triton_model)
+        if version not in triton.ready_versions(loaded.triton_model):
+            raise ProbeFailed(f"Triton loaded {loaded.triton_model} without version {version}: see its log for the reason.")
+    return loaded
+
+
+def is_loaded(released: ReleasedVersion) -> bool:
+    """Whether Triton has the version ready. Waits for nobody who is loading another one. Raises ServiceUnavailable."""
+    with _triton() as triton:
+        return released.version in triton.ready_versions(released.triton_model)
 
 
 def probe(use_case_name: str, version: str, *, digest: str, columns: Columns) -> Parity:
@@ -87,16 +102,16 @@ def roll_back(use_case_name: str, version: str, *, why: str) -> Release:
     return change(release.without(version), expected_generation=release.generation, stage="rolled back", about=about, why=why)
 
 
-def wait_for_gateway(release: Release) -> None:
+def wait_for_gateway(release: Release, *, timeout_s: float = GATEWAY_TIMEOUT_S) -> None:
     """Wait until the gateway stands at the release. Raises ServiceUnavailable when it does not in time."""
     address, headers = f"{settings().gateway_url}/v2/models/{release.use_case}", {"X-API-Key": settings().gateway_key}
     wanted = [release.live.version] if release.live else None
-    deadline = time.monotonic() + GATEWAY_TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     while (found := _served_versions(address, headers)) != wanted:
         if time.monotonic() > deadline:
             raise ServiceUnavailable(
-                f"the gateway serves {found} of {release.use_case}, not {wanted}, {GATEWAY_TIMEOUT_S:.0f} s after the release: "
-                "its log (.roundtrip/logs/gateway.log) says why it can't move."
+                f"the gateway at {settings().gateway_url} {'gives no answer' if found == [] else f'serves {found} of {release.use_case}'}, "
+                f"not {wanted}, {timeout_s:.0f} s after the release: `roundtrip logs gateway` says why it can't move."
             )
         time.sleep(0.2)
 
