@@ -15,7 +15,7 @@ from rich.console import Console
 
 from roundtrip.cli import check as checking
 from roundtrip.cli import doctor as examining
-from roundtrip.cli import lineage, quarantine, reproduce
+from roundtrip.cli import lineage, predict, quarantine, releases, reproduce
 from roundtrip.cli.check_contracts import is_checkout
 from roundtrip.cli.demo.command import run_demo
 from roundtrip.cli.stack import environment, lifecycle, log_files, overview
@@ -29,6 +29,10 @@ app.add_typer(quarantine.app, name="quarantine")
 app.command()(lineage.lineage)
 app.command()(lineage.restore)
 app.command()(reproduce.reproduce)
+app.command()(predict.predict)
+app.command()(releases.releases)
+app.command()(releases.release)
+app.command()(releases.rollback)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Services = Annotated[list[str] | None, typer.Argument(help="Only these, and what they need.")]
 

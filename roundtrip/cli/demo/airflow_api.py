@@ -18,7 +18,7 @@ PAGE = 100
 JOB_LOGGER = "airflow.task.operators"
 """Beginning of the logger's name under which operators stream their job's lines."""
 PATIENCE_S = 180.0
-"""Seconds that the API server may be away before the demo gives up: a minute without PostgreSQL, and a restart of about 20 s."""
+"""Seconds that the API server may be away before a client gives up: a minute without PostgreSQL, and a restart of about 20 s."""
 
 T = TypeVar("T")
 
@@ -128,9 +128,10 @@ def _pages(ask: Callable[[_Page], list[T]], newest: int | None) -> list[T]:
 class AirflowApi:
     """A logged-in client. An answer that is no success raises ServiceUnavailable with what Airflow said."""
 
-    def __init__(self, url: str, *, user: str, password: str) -> None:
+    def __init__(self, url: str, *, user: str, password: str, patience_s: float = PATIENCE_S) -> None:
         self.url = url.rstrip("/")
         self._login = {"username": user, "password": password}
+        self._patience_s = patience_s
         self._client = httpx.Client(base_url=self.url, timeout=30, transport=httpx.HTTPTransport(retries=2))
 
     def close(self) -> None:
@@ -210,7 +211,7 @@ class AirflowApi:
         self, method: str, path: str, *, params: Mapping[str, str | int] | None, json: Mapping[str, object] | None
     ) -> httpx.Response:
         """Ask again while the API server can't be reached or isn't ready (5xx); every request here may be sent twice."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         while True:
             try:
                 answer = self._client.request(method, path, params=params, json=json)
@@ -220,7 +221,9 @@ class AirflowApi:
             except httpx.TransportError as error:
                 said = repr(error)
             if time.monotonic() > deadline:
-                raise ServiceUnavailable(f"Airflow at {self.url} gave no answer for {PATIENCE_S:.0f} s ({said}): see `roundtrip status`.")
+                raise ServiceUnavailable(
+                    f"Airflow at {self.url} gave no answer for {self._patience_s:.0f} s ({said}): see `roundtrip status`."
+                )
             time.sleep(1)
 
     def _log_in(self) -> None:
