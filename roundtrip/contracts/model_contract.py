@@ -64,6 +64,15 @@ class ModelContract:
         """Category input → value → id: made once, for the gateway encodes one row at a time."""
         return {name: {value: number for number, value in enumerate(values, start=1)} for name, values in self.vocabulary.items()}
 
+    def example(self) -> dict[str, Value]:
+        """A row that works when it is sent as it stands: the middle of each number's range, the first known value of each category."""
+        return {
+            entry.name: round(((entry.minimum or 0.0) + (entry.maximum or 0.0)) / 2, 1)
+            if entry.kind == "number"
+            else next(iter(self.vocabulary[entry.name]), "unknown")
+            for entry in self.inputs
+        }
+
     def encode(self, columns: Mapping[str, Sequence[Value]]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Columns of n values → numbers float32 [n, N] (NaN where missing) and categories int32 [n, C] (0 where unknown or missing).
 

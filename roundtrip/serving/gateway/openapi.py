@@ -37,7 +37,7 @@ def _predict_operation(name: str, model: LiveModel) -> Document:
         "security": [{"APIKeyHeader": []}],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _reference(model.request), "example": _example(model)}},
+            "content": {"application/json": {"schema": _reference(model.request), "example": {"instances": [model.contract.example()]}}},
         },
         "responses": {
             "200": {
@@ -60,14 +60,3 @@ def _json(schema: dict[str, str]) -> Document:
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _example(model: LiveModel) -> Document:
-    """A request that works when it is sent as it stands: the middle of each range, the first known value of each category."""
-    row: dict[str, float | str | None] = {}
-    for entry in model.contract.inputs:
-        if entry.kind == "number":
-            row[entry.name] = round(((entry.minimum or 0.0) + (entry.maximum or 0.0)) / 2, 1)
-        else:
-            row[entry.name] = next(iter(model.contract.vocabulary[entry.name]), "unknown")
-    return {"instances": [row]}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.serving.gateway.problems import Problem, invalid
 from roundtrip.serving.tensors import Predictions
+from roundtrip.serving.triton_repository import LARGEST_BATCH
 
 TEXT_TENSORS = ("key", "event_month")
 
@@ -94,18 +95,26 @@ def outputs_of(request: InferRequest, contract: ModelContract, predictions: Pred
 
 
 def metadata(contract: ModelContract, version: str) -> dict[str, object]:
-    """The v2 metadata of the live model, with each input's unit and meaning in its parameters."""
-    datatypes = {"number": "FP32", "category": "BYTES"}
+    """The v2 metadata of the live model. In its parameters: unit, range, meaning, example of each input, and the most rows a request."""
+    datatypes, example = {"number": "FP32", "category": "BYTES"}, contract.example()
     return {
         "name": contract.use_case,
         "versions": [version],
         "platform": "roundtrip_gateway",
+        "parameters": {"most_rows": LARGEST_BATCH},
         "inputs": [
             {
                 "name": entry.name,
                 "datatype": datatypes[entry.kind],
                 "shape": [-1],
-                "parameters": {"unit": entry.unit, "meaning": entry.meaning, "optional": entry.optional},
+                "parameters": {
+                    "unit": entry.unit,
+                    "meaning": entry.meaning,
+                    "optional": entry.optional,
+                    "minimum": entry.minimum,
+                    "maximum": entry.maximum,
+                    "example": example[entry.name],
+                },
             }
             for entry in contract.inputs
         ],
