@@ -23,6 +23,10 @@ HARMFUL = [
 ]
 
 
+ONLY_A_PERSON_KNOWS = [("flight_eta.release", "version"), ("flight_eta.release", "why"), ("flight_eta.roll_back", "why")]
+"""Fields without a default: (DAG, param)."""
+
+
 def refuses(dag: DAG, **values: object) -> bool:
     try:
         for name, value in values.items():
@@ -36,7 +40,7 @@ def rendered(dag: DAG, task_id: str, argument: str, *, partition_key: str | None
     task = dag.get_task(task_id)
     assert isinstance(task, Job)
     template = task.partition if argument == "partition" else task.arguments[argument]
-    run = SimpleNamespace(partition_key=partition_key)
+    run = SimpleNamespace(partition_key=partition_key, triggering_user_name="admin")
     return dag.get_template_env().from_string(template).render(dag_run=run, params={**dag.params.dump(), **params})
 
 
@@ -91,9 +95,40 @@ def test_an_override_reaches_the_gate_and_there_is_none_by_default(dags: dict[st
 def test_a_form_can_be_sent_as_it_opens(dags: dict[str, DAG]) -> None:
     """The UI asks for a text that is empty by default, and doesn't send the form without it, unless the type allows null."""
     for dag in dags.values():
-        for name, value in dag.params.dump().items():
+        for name in (name for name in dag.params if (dag.dag_id, name) not in ONLY_A_PERSON_KNOWS):
+            value = dag.params.get_param(name).resolve()
             assert value != "", f"{dag.dag_id}: give param {name} the default None and the type ['null', 'string']"
             assert not refuses(dag, **{name: value})
+
+
+@pytest.mark.parametrize(("dag_id", "name"), ONLY_A_PERSON_KNOWS)
+def test_a_form_is_not_sent_without_what_only_a_person_knows(dags: dict[str, DAG], dag_id: str, name: str) -> None:
+    with pytest.raises(ParamValidationError):
+        dags[dag_id].params.get_param(name).resolve()
+    assert refuses(dags[dag_id], **{name: None})
+
+
+@pytest.mark.parametrize("version", [0, -1, "3", "3; id", 1.5, 2**31])
+def test_a_version_that_is_no_number_of_the_registry_is_refused(dags: dict[str, DAG], version: object) -> None:
+    assert refuses(dags["flight_eta.release"], version=version)
+    assert not refuses(dags["flight_eta.release"], version=3)
+
+
+@pytest.mark.parametrize("value", ["", " ", "--run-dir=/tmp", "-x", "two\nlines", "x" * 201])
+def test_a_reason_that_is_no_line_of_text_is_refused(dags: dict[str, DAG], value: str) -> None:
+    for dag_id in ("flight_eta.release", "flight_eta.roll_back"):
+        assert refuses(dags[dag_id], why=value)
+        assert refuses(dags[dag_id], by=value)
+
+
+@pytest.mark.parametrize(("dag_id", "task_id"), [("flight_eta.release", "choose_version"), ("flight_eta.roll_back", "find_live_version")])
+def test_what_a_person_asks_for_goes_on_record_with_who_typed_it_or_else_who_started_the_run(
+    dags: dict[str, DAG], dag_id: str, task_id: str
+) -> None:
+    given = {"version": 3, "why": "late on Mondays"}
+    assert rendered(dags[dag_id], task_id, "why", partition_key=None, **given) == "late on Mondays"
+    assert rendered(dags[dag_id], task_id, "by", partition_key=None, **given) == "admin"
+    assert rendered(dags[dag_id], task_id, "by", partition_key=None, **given, by="Ada") == "Ada"
 
 
 def test_a_retrain_request_trains_on_all_up_to_its_month(dags: dict[str, DAG]) -> None:

@@ -15,7 +15,7 @@ from use_cases import declared_use_cases
 
 
 def test_every_use_case_has_every_dag(dags: dict[str, DAG]) -> None:
-    own = {"score_batch", "watch_drift", "train_and_release", "replay_quarantine", "housekeeping"}
+    own = {"score_batch", "watch_drift", "train_and_release", "replay_quarantine", "housekeeping", "release", "roll_back"}
     expected = {f"{use_case.name}.{name}" for use_case in declared_use_cases() for name in own | {feed.dag for feed in use_case.feeds}}
     assert set(dags) == expected
 

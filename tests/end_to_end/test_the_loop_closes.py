@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from mlflow.entities import Run
 from rich.console import Console
 
+from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
 from roundtrip.cli.demo.command import calendar_of, replay_months
 from roundtrip.cli.demo.summary import Summary
 from roundtrip.contracts.settings import REPOSITORY, settings
@@ -129,3 +132,46 @@ def test_the_readmes_request_is_answered(summary: Summary) -> None:
     assert answer["model_version"] == summary.releases[1].version
     (prediction,) = answer["predictions"]
     assert prediction["arrival_delay_minutes_p10"] < prediction["arrival_delay_minutes"] < prediction["arrival_delay_minutes_p90"]
+
+
+def roundtrip(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "roundtrip.cli", *words], capture_output=True, text=True, check=False)
+
+
+def answered_by() -> str:
+    """The version that answers the example of `roundtrip predict`."""
+    asked = roundtrip("predict", USE_CASE.name, "--json")
+    assert asked.returncode == 0, asked.stderr
+    return str(json.loads(asked.stdout)["model_version"])
+
+
+def test_a_person_goes_back_to_the_version_before_and_releases_the_newer_one_again(summary: Summary) -> None:
+    first, second = (release.version for release in summary.releases)
+    back = roundtrip("rollback", USE_CASE.name, "--why", "to see the way back", "--json")
+    assert back.returncode == 0, back.stderr
+    assert (json.loads(back.stdout)["version"], json.loads(back.stdout)["rolled_back"], answered_by()) == (first, second, first)
+    again = roundtrip("rollback", USE_CASE.name, "--why", "to see the way back")
+    assert (again.returncode, "no version before it is kept" in again.stderr) == (2, True)
+
+    ordered = roundtrip("release", USE_CASE.name, second, "--why", "to see the way forth", "--json")
+    assert ordered.returncode == 0, ordered.stderr
+    assert ended_run(json.loads(ordered.stdout)["run_id"]).state == "success"
+    assert answered_by() == second
+    told = json.loads(roundtrip("releases", USE_CASE.name, "--json").stdout)
+    assert (told["live"]["version"], told["previous"]["version"], told["candidate"]) == (second, first, None)
+    stages = [(entry["stage"], entry["version"]) for entry in told["history"][-3:]]
+    assert stages == [("rolled back", second), ("staged", second), ("live", second)]
+    assert "to see the way forth" in told["history"][-1]["why"]
+
+
+def ended_run(run_id: str) -> DagRun:
+    """The run of the DAG `release`, once it has ended."""
+    addressed = settings()
+    with closing(AirflowApi(addressed.airflow_url, user=addressed.airflow_user, password=addressed.airflow_password)) as api:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            run = next(run for run in api.runs([f"{USE_CASE.name}.release"]) if run.dag_run_id == run_id)
+            if run.ended:
+                return run
+            time.sleep(1)
+    raise AssertionError(f"{run_id} has not ended within 300 s")

@@ -27,6 +27,7 @@ from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import Receipt, RunFolder
 from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.lakehouse.snapshot import Snapshot
+from roundtrip.registry.mlflow_registry import GATE_TAG, PASSED
 from roundtrip.serving.release import read_release
 from roundtrip.serving.scoring import CONTRACT_FILE
 from roundtrip.serving.triton_client import TritonClient
@@ -83,7 +84,7 @@ def registered(tables: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         storage.upload_folder(model, folder.file("model"))
         storage.write_bytes(folder.file("snapshot.json"), tables.to_json())
         storage.write_bytes(folder.file("MODEL_CARD.md"), b"# A card")
-        version = client.create_model_version(FLIGHTS.name, source=folder.file("model")).version
+        version = client.create_model_version(FLIGHTS.name, source=folder.file("model"), tags={GATE_TAG: PASSED}).version
         skill = {"skill": 0.2, "skill_low": 0.1, "skill_high": 0.3}
         folder.write_receipt(Receipt("evaluate_model", FLIGHTS.name, figures={"candidate": {**skill}}))
         folder.write_receipt(Receipt("register_model", FLIGHTS.name, figures={"version": str(version)}))

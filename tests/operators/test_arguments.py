@@ -10,14 +10,16 @@ from roundtrip.contracts.errors import BadRequest
 HARMFUL = ["2013-01; rm -rf /", "$(id)", "`id`", "' OR 1=1 --", "2013-01\n", "../../etc", "--run-dir", "2013-01 --use-case x"]
 
 
-@pytest.mark.parametrize("name", ["feed", "minutes", "parallel", "partition", "partitions", "ranks", "tables", "trials"])
+@pytest.mark.parametrize("name", ["feed", "minutes", "parallel", "partition", "partitions", "ranks", "tables", "trials", "version"])
 @pytest.mark.parametrize("value", HARMFUL)
 def test_shell_sql_paths_and_options_are_refused(name: str, value: str) -> None:
     with pytest.raises(BadRequest):
         command_line({name: value})
 
 
-@given(st.text(min_size=1), st.sampled_from(["feed", "minutes", "parallel", "partition", "partitions", "ranks", "tables", "trials"]))
+@given(
+    st.text(min_size=1), st.sampled_from(["feed", "minutes", "parallel", "partition", "partitions", "ranks", "tables", "trials", "version"])
+)
 def test_whatever_is_accepted_stays_one_word_of_plain_characters(value: str, name: str) -> None:
     try:
         words = command_line({name: value})
@@ -45,13 +47,14 @@ def test_ranks_that_are_no_whole_number_in_the_limits_are_refused_with_the_limit
 
 @pytest.mark.parametrize(("name", "text", "limits"), [
     ("trials", "201", "0 to 200"), ("trials", "-1", "0 to 200"), ("minutes", "0", "1 to 1440"), ("parallel", "9", "1 to 8"),
+    ("version", "0", "1 to 2147483647"),
 ])  # fmt: skip
 def test_a_budget_out_of_its_limits_is_refused_with_the_limits(name: str, text: str, limits: str) -> None:
     with pytest.raises(BadRequest, match=limits):
         command_line({name: text})
 
 
-@pytest.mark.parametrize("name", ["override-by", "override-reason"])
+@pytest.mark.parametrize("name", ["by", "override-by", "override-reason", "why"])
 @pytest.mark.parametrize("text", ["--run-dir=/elsewhere", "-x", "x" * 201, "two\nlines"])
 def test_a_free_text_is_no_option_and_one_line(name: str, text: str) -> None:
     with pytest.raises(BadRequest):

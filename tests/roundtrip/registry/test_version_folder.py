@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from roundtrip.contracts.errors import DigestMismatch
-from roundtrip.registry.version_folder import fetch, publish, published_digest, verify, write_manifest
+from roundtrip.contracts.errors import DigestMismatch, UnknownModelVersion
+from roundtrip.registry.version_folder import MANIFEST, fetch, publish, published_digest, verify, verify_published, write_manifest
 
 
 @pytest.fixture
@@ -78,6 +78,19 @@ def test_a_local_copy_needs_no_store(version: Path, monkeypatch: pytest.MonkeyPa
     first = fetch("eta", "1", digest=digest)
     monkeypatch.setenv("ROUNDTRIP_STORAGE_ROOT", "file:///nowhere")
     assert fetch("eta", "1", digest=digest) == first
+
+
+def test_the_store_s_copy_is_judged_by_itself_whatever_the_local_one_is(version: Path, tmp_path: Path) -> None:
+    digest = publish(version, "eta", "1")
+    assert verify_published("eta", "1") == digest
+    fetch("eta", "1")
+    stored = tmp_path / "store" / "models" / "eta" / "1"
+    flip_a_bit(stored / "contract.json")
+    with pytest.raises(DigestMismatch, match=r"store/models/eta/1/contract\.json: SHA-256 is .*, the manifest names"):
+        verify_published("eta", "1")
+    (stored / MANIFEST).unlink()
+    with pytest.raises(UnknownModelVersion, match=r"version 1 of eta is not published: .*manifest\.json is not there"):
+        verify_published("eta", "1")
 
 
 def test_publishing_the_same_twice_changes_nothing_and_other_content_is_refused(version: Path) -> None:
