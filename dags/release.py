@@ -4,8 +4,8 @@
 served before.
 
 **Does** check that the version is registered, that the gate let it on (or somebody overrode it), and that its files are those that were
-published; then load it beside the live version, probe it with real rows of its own held-out span, and promote it: the same steps as in
-`train_and_release`.
+published; then load it beside the live version, probe it with real rows of its own held-out span, let it stand shadow and canary, and
+promote it: the same steps as in `train_and_release`.
 
 **When a release step fails** the version is unloaded, the live one keeps serving, and the run ends as failed.
 

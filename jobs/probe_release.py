@@ -8,7 +8,7 @@ from roundtrip.contracts.receipts import SNAPSHOT_FILE, RunFolder, job_parser, r
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.version_folder import fetch
 from roundtrip.serving.real_rows import held_out_columns
-from roundtrip.serving.release_steps import probe
+from roundtrip.serving.release_steps import expected_shift, probe
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.version_to_release import version_of_run
 from use_cases import use_case_named
@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         snapshot = Snapshot.from_json((place / SNAPSHOT_FILE).read_bytes())
         columns = held_out_columns(use_case, snapshot, Scorer(place).contract)
         found = probe(use_case.name, chosen.version, digest=chosen.digest, columns=columns)
-        receipt.figures.update(version=chosen.version, probe_rows=found.rows, probe_max_abs_minutes=found.max_abs)
+        shift = expected_shift(use_case, chosen.version, digest=chosen.digest, columns=columns)
+        receipt.figures.update(version=chosen.version, probe_rows=found.rows, probe_max_abs_minutes=found.max_abs, expected_shift=shift)
 
 
 if __name__ == "__main__":

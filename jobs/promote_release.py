@@ -1,4 +1,4 @@
-"""Move all traffic to the probed candidate, and unload what neither serves nor is kept to roll back to."""
+"""Move all traffic to the candidate that stood the canary, and unload what neither serves nor is kept to roll back to."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     request = job_parser("promote_release", __doc__ or "").parse_args(argv)
     with receipt_for(request) as receipt:
         use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
-        version = str(folder.receipt("probe_release").figures["version"])
-        generation = int(str(folder.receipt("stage_release").figures["generation"]))
+        version = str(folder.receipt("canary_release").figures["version"])
+        generation = int(str(folder.receipt("canary_release").figures["generation"]))
         release = promote(use_case.name, version, expected_generation=generation, why=version_of_run(folder).why)
         wait_for_gateway(release)
         settle(release)

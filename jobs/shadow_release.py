@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.serving.rollout import Standing, stand_shadow
+from roundtrip.serving.version_to_release import version_of_run
 from use_cases import use_case_named
 
 
@@ -15,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
         probed = folder.receipt("probe_release").figures
         version, expected_shift = str(probed["version"]), float(str(probed["expected_shift"]))
-        standing = Standing(use_case=use_case, version=version, expected_shift=expected_shift, why=f"run {request.run_dir}")
+        standing = Standing(use_case=use_case, version=version, expected_shift=expected_shift, why=version_of_run(folder).why)
         receipt.figures |= {"version": version} | stand_shadow(standing).figures()
 
 

@@ -137,6 +137,17 @@ def tuning_params() -> dict[str, Param]:
     }  # fmt: skip
 
 
+def approval_params() -> dict[str, Param]:
+    """The form's field with which a person wants to be asked."""
+    return {
+        "approval": Param(
+            False, type="boolean", title="Ask before the release", section="Approval",
+            description_md="The compiled candidate waits under *Required Actions*, beside champion and baseline, until somebody approves. "
+            "Without an answer within two days it is rejected.",
+        )
+    }  # fmt: skip
+
+
 def override_params() -> dict[str, Param]:
     """The form's fields with which a person lets a candidate on that the gate refuses."""
     described = {

@@ -1,7 +1,7 @@
 """The steps of a release. Each can be run again after it was killed anywhere, and then finds what is left to do.
 
-stage (loaded beside the live version, no traffic) → probe (its answers are right) → promote (traffic moves) → tidy (what no longer
-serves is unloaded). `roll_back` undoes them from wherever they stopped.
+stage (loaded beside the live version, no traffic) → probe (its answers are right) → shadow and canary (rollout.py) → promote (traffic
+moves) → tidy (what no longer serves is unloaded). `roll_back` undoes them from wherever they stopped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from roundtrip.contracts.errors import ParityFailed, ProbeFailed, ReleaseConflict, ServiceUnavailable
 from roundtrip.contracts.settings import settings
+from roundtrip.contracts.use_cases import UseCase
 from roundtrip.registry.version_folder import fetch
 from roundtrip.serving.parity import Columns, Parity, compare
 from roundtrip.serving.release import Release, ReleasedVersion, change, read_release
@@ -74,6 +75,19 @@ def probe(use_case_name: str, version: str, *, digest: str, columns: Columns) ->
         return compare(scorer.answer(tensors), answers, columns)
     except ParityFailed as error:
         raise ProbeFailed(f"Triton answers otherwise than ONNX Runtime for version {version} of {use_case_name}: {error}") from error
+
+
+def expected_shift(use_case: UseCase, version: str, *, digest: str, columns: Columns) -> float:
+    """How far the version's predictions lie from the live version's on these rows: the mean difference of the first output, in its unit.
+
+    0.0 where no version is live.
+    """
+    live = read_release(use_case.name).live
+    if live is None:
+        return 0.0
+    folders = fetch(use_case.name, version, digest=digest), fetch(use_case.name, live.version, digest=live.digest)
+    candidate, champion = (Scorer(folder).predict(columns)[:, 0].mean(dtype=np.float64) for folder in folders)
+    return float(candidate - champion)
 
 
 def promote(use_case_name: str, version: str, *, expected_generation: int, why: str) -> Release:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,13 +20,23 @@ import pytest
 from deltalake import write_deltalake
 from mlflow import MlflowClient
 
-from jobs import compile_model, probe_release, promote_release, roll_back_release, score_batch, stage_release
+from jobs import (
+    canary_release,
+    compile_model,
+    probe_release,
+    promote_release,
+    roll_back_release,
+    score_batch,
+    shadow_release,
+    stage_release,
+)
 from roundtrip.cli.stack import triton
 from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import Receipt, RunFolder
 from roundtrip.contracts.settings import REPOSITORY, settings
+from roundtrip.contracts.use_cases import Rollout
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_registry import GATE_TAG, PASSED
 from roundtrip.serving.release import read_release
@@ -33,15 +44,16 @@ from roundtrip.serving.scoring import CONTRACT_FILE
 from roundtrip.serving.triton_client import TritonClient
 from roundtrip.training.ensemble import Ensemble
 from tests.roundtrip.serving.conftest import home, release_schema  # noqa: F401
-from tests.roundtrip.serving.gateway_process import KEY
-from tests.roundtrip.serving.test_gateway_in_a_release import wait_until
+from tests.roundtrip.serving.gateway_process import KEY, wait_until
 from tests.roundtrip.serving.tiny_version import tiny_network
 from use_cases import use_case_named
 
 FLIGHTS = use_case_named("flight_eta")
 VOCABULARY = {entry.name: ["AA", "UA", "WN"] for entry in FLIGHTS.categories}
 CONTRACT = ModelContract.of(FLIGHTS, VOCABULARY)
-RELEASE = (stage_release.main, probe_release.main, promote_release.main)
+WITHOUT_TRAFFIC = replace(FLIGHTS, rollout=Rollout(shadow_requests=0, canary_shares=()))
+"""Shadow and canary are tested where there is traffic: tests/roundtrip/serving/test_rollout.py."""
+RELEASE = (stage_release.main, probe_release.main, shadow_release.main, canary_release.main, promote_release.main)
 Job = Callable[[Sequence[str]], None]
 
 
@@ -96,6 +108,8 @@ def registered(tables: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def serving(release_schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: F811
     """A Triton and a gateway of the test's own: the jobs run under the name of a declared use case, which the stack may be serving."""
+    for job in (shadow_release, canary_release):
+        monkeypatch.setattr(job, "use_case_named", {FLIGHTS.name: WITHOUT_TRAFFIC}.__getitem__)
     names = ("triton_http", "triton_grpc", "triton_metrics", "gateway")
     own = Stack(home=tmp_path / "own", ports=dict(zip(names, _free_ports(len(names)), strict=True)))
     own.home.mkdir()

@@ -1,6 +1,6 @@
 """Minutes late on arrival, predicted at push-back, for flights that leave New York (EWR, JFK, LGA)."""
 
-from roundtrip.contracts.use_cases import Baseline, Between, Feed, Input, OneOf, Output, Slice, UseCase
+from roundtrip.contracts.use_cases import Baseline, Between, Feed, Input, OneOf, Output, Rollout, Slice, UseCase
 
 CATEGORIES = (
     Input(name="carrier", kind="category", unit="IATA code", meaning="operating airline", optional=False),
@@ -95,6 +95,7 @@ USE_CASE = UseCase(
         Slice(input="scheduled_departure_hour", bands=(9, 12, 15, 18)),
     ),
     prediction_time="pushed_back_at",
+    rollout=Rollout(canary_shares=(10, 25, 50), canary_requests=60),
     search=(
         Between(field="learning_rate", low=5e-4, high=1e-2, log=True),
         Between(field="weight_decay", low=1e-6, high=1e-1, log=True),

@@ -28,8 +28,8 @@ from roundtrip.serving.gateway.schema import request_model
 from roundtrip.serving.gateway.v2_protocol import metadata
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.triton_repository import LARGEST_BATCH
-from tests.roundtrip.serving.conftest import KEY
 from tests.roundtrip.serving.flaky_front import Failure, FlakyFront
+from tests.roundtrip.serving.gateway_process import KEY
 from tests.roundtrip.serving.tiny_version import ROW, tiny_contract
 
 CONTRACT = ServedContract.from_json(json.dumps(metadata(tiny_contract(), "1")).encode())
