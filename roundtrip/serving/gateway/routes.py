@@ -84,7 +84,7 @@ async def predict(model: Live, body: Body, request: Request) -> Response:
     return _json(
         {
             "use_case": model.release.use_case,
-            "model_version": model.released.version,
+            "model_version": answered.model.released.version,
             "served_by": answered.served_by,
             "request_id": request_id,
             "predictions": answered.by_name(),
@@ -99,10 +99,10 @@ async def infer(model: Live, body: Body, request: Request) -> Response:
     answered = await parts_of(request).predicting.predict_rows(model, v2_protocol.rows_of(asked), request.state.request_id)
     answer = v2_protocol.InferResponse(
         model_name=model.release.use_case,
-        model_version=model.released.version,
+        model_version=answered.model.released.version,
         id=asked.id or request.state.request_id,
         parameters={"served_by": answered.served_by},
-        outputs=v2_protocol.outputs_of(asked, model.contract, answered.predictions),
+        outputs=v2_protocol.outputs_of(asked, answered.model.contract, answered.predictions),
     )
     return Response(answer.model_dump_json(), media_type="application/json")
 
