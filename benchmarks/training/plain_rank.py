@@ -60,7 +60,7 @@ def rows_per_second(data: TrainingData, recipe: Recipe) -> list[float]:
             optimizer.zero_grad()
             loss = pinball_loss(model(batch.numbers, batch.categories) / network.scale, batch.labels / network.scale, quantiles)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.largest_gradient)
             optimizer.step()
             schedule.step()
         speeds.append(steps * recipe.batch_size / (time.monotonic() - started))

@@ -99,6 +99,8 @@ class Recipe:
     """Peak of the schedule, for AdamW."""
     weight_decay: float = 1e-4
     """Of AdamW, decoupled from the gradient."""
+    largest_gradient: float = 1.0
+    """Norm to which a step's gradient is clipped: a day of cancelled connections is not to throw the weights about."""
     seed: int = 1
     """Of the initial weights and the order of rows: the same seed on the same snapshot gives the same weights."""
     ranks: int = 2
@@ -121,10 +123,10 @@ class Recipe:
             raise BadDeclaration("recipe: hidden is empty (one layer at least).")
         if not 0 <= self.input_dropout < 1:
             raise BadDeclaration(f"recipe: input_dropout is {self.input_dropout} (0 at least, less than 1): it is a probability.")
-        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.rank_timeout_s > 0):
+        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.largest_gradient > 0 and self.rank_timeout_s > 0):
             raise BadDeclaration(
                 f"recipe: learning_rate is {self.learning_rate} (more than 0), weight_decay {self.weight_decay} (0 at least), "
-                f"rank_timeout_s {self.rank_timeout_s} (more than 0)."
+                f"largest_gradient {self.largest_gradient} (more than 0), rank_timeout_s {self.rank_timeout_s} (more than 0)."
             )
 
 

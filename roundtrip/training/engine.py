@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import distributed, nn
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -35,8 +35,6 @@ WARM_UP = 0.1
 """Fraction of the steps over which the learning rate rises; then it falls along a half cosine to zero."""
 ROLL_CALL = timedelta(seconds=10)
 """How long each rank has to answer when one of them is looked for."""
-LARGEST_GRADIENT = 1.0
-"""Norm to which a step's gradient is clipped: a day of cancelled connections is not to throw the weights about."""
 
 
 def connect_ranks(recipe: Recipe) -> torch.device:
@@ -103,9 +101,8 @@ def start_engine(module: nn.Module, recipe: Recipe, strategy: Strategy, *, steps
         lr_scheduler=lambda optimizer: _schedule(optimizer, steps),
         config=_configuration(module, recipe, strategy),
     )
-    if strategy.elastic:
-        # each rank holds the whole gradient: no need for DeepSpeed's clipping, which asks the others for its norm (0.5 ms a step)
-        engine.optimizer.register_step_pre_hook(_clip)
+    if _clips_by_itself(strategy):
+        engine.optimizer.register_step_pre_hook(partial(_clip, recipe=recipe, strategy=strategy))
     if world_size() == 1:
         engine.enable_backward_allreduce = False  # a rank alone has no one to average its gradients with: 0.8 ms a step
     if strategy.tensor_ranks > 1:
@@ -119,7 +116,7 @@ def _configuration(module: nn.Module, recipe: Recipe, strategy: Strategy) -> dic
     configuration: dict[str, object] = {
         "train_micro_batch_size_per_gpu": share // strategy.micro_batches,
         "gradient_accumulation_steps": strategy.micro_batches,
-        "gradient_clipping": 0.0 if strategy.elastic else LARGEST_GRADIENT,
+        "gradient_clipping": 0.0 if _clips_by_itself(strategy) else recipe.largest_gradient,
         "zero_optimization": {"stage": strategy.zero_stage},
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # DeepSpeed's own CPU Adam is compiled at first use
@@ -154,8 +151,20 @@ def _parameter_groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> lis
     return [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": biases, "weight_decay": 0.0}]
 
 
-def _clip(optimizer: Optimizer, *_: object) -> None:
-    clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], LARGEST_GRADIENT)
+def _clips_by_itself(strategy: Strategy) -> bool:
+    """Where DeepSpeed 0.19 doesn't clip (a pipeline), or asks all ranks for a norm that each has (data parallelism: 0.5 ms a step)."""
+    return strategy.zero_stage == 0 and strategy.tensor_ranks == 1
+
+
+def _clip(optimizer: Optimizer, *_: object, recipe: Recipe, strategy: Strategy) -> None:
+    """Each rank holds the whole gradient, or its stage's: then the stages' norms make up the whole one's."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    if strategy.pipeline_stages > 1:
+        squared = norm**2 / strategy.data_ranks(world_size())
+        distributed.all_reduce(squared)
+        norm = squared.sqrt()
+    clip_grads_with_norm_(parameters, recipe.largest_gradient, norm)
 
 
 def _schedule(optimizer: Optimizer, steps: int) -> LambdaLR:

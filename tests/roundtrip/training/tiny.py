@@ -32,7 +32,7 @@ TINY = UseCase(
     baseline=Baseline(column="start", meaning="start + median gain"),
     slices=(Slice(input="colour"), Slice(input="wind", bands=(10, 20))),
     prediction_time="at",
-    recipe=Recipe(hidden=(16, 8), embedding_width=2, number_bins=4, epochs=6, batch_size=128),
+    recipe=Recipe(hidden=(16, 8), embedding_width=2, number_bins=4, epochs=6, batch_size=128, largest_gradient=0.2),
 )
 
 
