@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -14,17 +15,25 @@ from tritonclient.grpc import service_pb2_grpc
 
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.registry.version_folder import fetch
+from roundtrip.serving.gateway.batching import Batch, MicroBatches, row_count
+from roundtrip.serving.gateway.deadlines import in_time, seconds_left
 from roundtrip.serving.gateway.metrics import Metrics
+from roundtrip.serving.gateway.problems import Problem
 from roundtrip.serving.gateway.schema import request_model, response_model
 from roundtrip.serving.release import Release, ReleasedVersion
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
 from roundtrip.serving.triton_client import infer_request, predictions_of
+from roundtrip.serving.triton_repository import LARGEST_BATCH
 
 log = logging.getLogger(__name__)
 
 TRITON_DEADLINE_S = 0.5
 """Seconds that Triton has for one request, before ONNX Runtime here answers it. Triton's worst under load and a release was 0.06 s."""
+MOST_ROWS_WAITING = 8 * LARGEST_BATCH
+"""Rows of one version that may wait for their answers at the same time: what comes on top is refused at once, for it would be late."""
+RETRY_AFTER_S = 1
+"""Seconds after which a refused caller should ask again: the waiting rows are answered within TRITON_DEADLINE_S, one way or the other."""
 
 
 @dataclass(kw_only=True)
@@ -41,6 +50,9 @@ class LiveModel:
     """Whether Triton answered last. While it does not, requests don't wait for it; TritonWatch asks again every second."""
     candidate: LiveModel | None = field(default=None)
     """The version that is shown traffic beside this one, while a job watches it."""
+    batches: MicroBatches = field(default_factory=MicroBatches)
+    rows_waiting: int = 0
+    """Rows that were taken in and have no answer yet."""
 
     @classmethod
     def load(cls, release: Release, released: ReleasedVersion) -> LiveModel:
@@ -72,28 +84,57 @@ class Answers:
         self._metrics = metrics
 
     async def answer(self, model: LiveModel, tensors: Tensors) -> tuple[Predictions, str]:
-        """Predictions float32 [n, outputs] and who made them: `triton` or `onnxruntime`."""
+        """Predictions float32 [n, outputs] and who made them: `triton` or `onnxruntime`.
+
+        Raises Problem 429 when more than MOST_ROWS_WAITING rows would wait for the version, 504 when the caller's deadline passes first.
+        """
+        rows = row_count(tensors)
+        if model.rows_waiting + rows > MOST_ROWS_WAITING:
+            raise Problem(
+                429,
+                f"{model.rows_waiting} rows wait for version {model.released.version} of {model.release.use_case} (limit "
+                f"{MOST_ROWS_WAITING}), and {rows} more would be late: send fewer at the same time, and again after Retry-After.",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        model.rows_waiting += rows
+        try:
+            return await self._answer(model, tensors)
+        finally:
+            model.rows_waiting -= rows
+
+    async def _answer(self, model: LiveModel, tensors: Tensors) -> tuple[Predictions, str]:
         reason = "away"
         if model.on_triton:
+            allowed_s = _triton_deadline_s()
             try:
-                return await self.ask_triton(model, tensors, deadline_s=TRITON_DEADLINE_S), "triton"
+                return await self.ask_triton(model, tensors, deadline_s=allowed_s), "triton"
             except grpc.aio.AioRpcError as error:
-                self._note_absence(model, error)
+                if allowed_s == TRITON_DEADLINE_S or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._note_absence(model, error)
                 reason = error.code().name.lower()
         self._metrics.fallbacks.labels(model.release.use_case, reason).inc()
-        return await asyncio.to_thread(model.scorer.answer, tensors), "onnxruntime"
+        return await in_time(partial(asyncio.to_thread, model.scorer.answer, tensors)), "onnxruntime"
 
     async def ask_triton(self, model: LiveModel, tensors: Tensors, *, deadline_s: float) -> Predictions:
-        """Triton's answer from this very version; raises grpc.aio.AioRpcError."""
-        request = infer_request(model.released.triton_model, model.released.version, tensors)
-        return predictions_of(await self._stub.ModelInfer(request, timeout=deadline_s))
+        """Triton's answer from this very version, by a call that other requests may share; raises grpc.aio.AioRpcError."""
+        return await model.batches.ask(partial(self._call, model), tensors, deadline_s=deadline_s)
+
+    async def _call(self, model: LiveModel, batch: Batch) -> Predictions:
+        request = infer_request(model.released.triton_model, model.released.version, batch.tensors)
+        metadata = batch.trace.grpc_metadata if batch.trace is not None else ()
+        self._metrics.batch_rows.observe(batch.rows)
+        predictions = predictions_of(await self._stub.ModelInfer(request, timeout=batch.deadline_s, metadata=metadata))
+        if len(predictions) != batch.rows:
+            nothing, details = grpc.aio.Metadata(), f"Triton answered {len(predictions)} rows for {batch.rows}"
+            raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details)
+        return predictions
 
     async def probe(self, model: LiveModel, *, deadline_s: float) -> None:
         """Ask Triton for a row of nothing but missing values; raises grpc.aio.AioRpcError when it gives no answer."""
         contract = model.contract
         numbers = np.full((1, len(contract.numbers)), np.nan, dtype=np.float32)
         categories = np.zeros((1, len(contract.categories)), dtype=np.int32)
-        await self.ask_triton(model, tensors_of(numbers, categories), deadline_s=deadline_s)
+        await self._call(model, Batch(tensors_of(numbers, categories), 1, deadline_s, trace=None))
 
     def _note_absence(self, model: LiveModel, error: grpc.aio.AioRpcError) -> None:
         if model.on_triton:
@@ -103,3 +144,9 @@ class Answers:
             )  # fmt: skip
         model.on_triton = False
         self._metrics.triton_up.labels(model.release.use_case).set(0)
+
+
+def _triton_deadline_s() -> float:
+    """Seconds for Triton: half of what the caller still allows at most, so that ONNX Runtime has the other half when Triton is stuck."""
+    left = seconds_left()
+    return TRITON_DEADLINE_S if left is None else min(TRITON_DEADLINE_S, left / 2)

@@ -24,6 +24,9 @@ class Metrics:
         self.fallbacks = Counter(
             "gateway_triton_fallbacks", "Requests that Triton left to ONNX Runtime here", ["use_case", "reason"], registry=self.registry
         )
+        self.batch_rows = Histogram(
+            "gateway_triton_batch_rows", "Rows of a call to Triton", buckets=[2**power for power in range(11)], registry=self.registry
+        )
         self.generation = Gauge("gateway_release_generation", "Generation of the release that serves", ["use_case"], registry=self.registry)
         self.database_up = Gauge("gateway_release_database_up", "1 when PostgreSQL answered last", registry=self.registry)
         self.triton_up = Gauge(

@@ -22,12 +22,17 @@ ERRORS_SHOWN = 20
 TITLES = {
     400: "Malformed request",
     401: "API key missing or wrong",
+    403: "API key without the scope",
     404: "Not found",
     405: "Method not allowed",
+    406: "Only JSON is given",
     413: "Request too large",
+    415: "Only JSON is taken",
     422: "Invalid request",
+    429: "Too many requests",
     500: "Internal error",
-    503: "No live version",
+    503: "Not available now",
+    504: "Deadline passed",
 }
 
 
