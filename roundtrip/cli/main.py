@@ -15,7 +15,7 @@ from rich.console import Console
 
 from roundtrip.cli import check as checking
 from roundtrip.cli import doctor as examining
-from roundtrip.cli import lineage, predict, quarantine, releases, reproduce
+from roundtrip.cli import keys, lineage, predict, quarantine, releases, reproduce
 from roundtrip.cli.check_contracts import is_checkout
 from roundtrip.cli.demo.command import run_demo
 from roundtrip.cli.stack import environment, lifecycle, log_files, overview
@@ -25,6 +25,7 @@ from roundtrip.cli.stack.watching import watched
 from roundtrip.contracts.errors import BadRequest, RoundtripError, SetUpIncomplete, UnknownJob
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(keys.app, name="keys")
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(lineage.lineage)
 app.command()(lineage.restore)

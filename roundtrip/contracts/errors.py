@@ -194,6 +194,14 @@ class RequestRefused(BadRequest):
     """The gateway refuses a request (4xx): the same one would be refused again."""
 
 
+class BadKeyFile(BadRequest):
+    """The file of the gateway's API keys can be touched by others, or holds something else."""
+
+
+class BadKey(BadRequest):
+    """An API key that can't be added or revoked as asked."""
+
+
 class ServiceUnavailable(RoundtripError):
     """A service did not answer in time."""
 

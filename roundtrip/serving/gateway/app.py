@@ -15,10 +15,10 @@ from roundtrip.serving.gateway.middleware import RequestObserver
 from roundtrip.serving.gateway.openapi import openapi_document
 from roundtrip.serving.gateway.parts import Parts
 from roundtrip.serving.gateway.problems import Problem, answer_problem
-from roundtrip.serving.gateway.routes import guarded, probes
+from roundtrip.serving.gateway.routes import PREDICT, administered, probes, readable
 
 DESCRIPTION = """
-Predictions of the live model versions. Press **Authorize** and enter the API key (`ROUNDTRIP_GATEWAY_KEY` in `.roundtrip/env`),
+Predictions of the live model versions. Press **Authorize** and enter an API key (`ROUNDTRIP_GATEWAY_KEY` in `.roundtrip/env`),
 then try a use case's `:predict` as it stands. Each answer names the model version that gave it.
 Errors are problem details (RFC 9457). The v2 routes speak KServe's inference protocol in JSON.
 """
@@ -26,13 +26,17 @@ Errors are problem details (RFC 9457). The v2 routes speak KServe's inference pr
 
 TAGS = [
     {"name": "predict", "description": "One route for each use case that has a live version, in its own terms"},
+    {"name": "releases", "description": "Which versions are live, which were before, and who changed that why"},
     {"name": "v2", "description": "KServe's inference protocol"},
     {"name": "health", "description": "Probes and metrics"},
 ]
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application. Raises SettingMissing at its start when an address or a key is not set."""
+    """The application; while its `state.draining` is set it is not ready, and closes each connection with the next answer.
+
+    Raises SettingMissing at its start when an address or a key is not set.
+    """
     metrics = Metrics()
 
     @asynccontextmanager
@@ -44,8 +48,10 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPIOffline(
         title="Roundtrip gateway", version="1", description=DESCRIPTION, openapi_tags=TAGS, lifespan=lifespan, redoc_url=None
     )
-    app.include_router(guarded)
-    app.include_router(probes)
+    app.state.draining = False
+    app.router.routes.insert(0, PREDICT)
+    for router in (readable, administered, probes):
+        app.include_router(router)
     for kind in (Problem, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)
     app.add_middleware(RequestObserver, metrics=metrics)

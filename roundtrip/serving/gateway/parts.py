@@ -13,11 +13,14 @@ import grpc
 
 from roundtrip.contracts.settings import Settings
 from roundtrip.serving.gateway.candidate_traffic import CandidateTraffic, Tally
+from roundtrip.serving.gateway.access_log import AccessLog
+from roundtrip.serving.gateway.api_keys import ApiKeys, key_file
 from roundtrip.serving.gateway.follower import ReleaseFollower
 from roundtrip.serving.gateway.live_model import Answers
 from roundtrip.serving.gateway.metrics import Metrics
 from roundtrip.serving.gateway.predicting import Predicting
 from roundtrip.serving.gateway.prediction_log import PredictionLog
+from roundtrip.serving.gateway.release_history import ReleaseHistory
 from roundtrip.serving.gateway.triton_watch import TritonWatch
 from roundtrip.serving.triton_client import CHANNEL_OPTIONS
 
@@ -35,7 +38,9 @@ class Parts:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         state = settings.home_path / "gateway"
         self.metrics = metrics
-        self.api_key = settings.gateway_key.encode()
+        self.api_keys = ApiKeys(key_file(settings.home_path), settings.gateway_key)
+        self.access_log = AccessLog(settings.home_path / "logs" / "gateway_access.jsonl")
+        self.release_history = ReleaseHistory()
         self.channel = grpc.aio.insecure_channel(settings.triton_url, options=CHANNEL_OPTIONS)
         answers = Answers(self.channel, metrics)
         self.prediction_log = PredictionLog(state / "spool", settings.storage_root, metrics)
@@ -62,6 +67,7 @@ class Parts:
             "watching Triton": self.watch.keep_watching(self.follower.models),
             "flushing the prediction log": self.prediction_log.keep_flushed(),
             "uploading the prediction log": self.prediction_log.keep_uploaded(),
+            "writing the access log": self.access_log.keep_written(),
         }
         tasks = [asyncio.create_task(keeper, name=name) for name, keeper in keepers.items()]
         for task in tasks:
@@ -73,6 +79,8 @@ class Parts:
                 task.cancel()
             await asyncio.wait(tasks, timeout=LAST_LOOK_S)
             await self.channel.close()
+            self.release_history.close()
+            self.access_log.write()
             await self._ship_the_rest()
 
     async def _ship_the_rest(self) -> None:

@@ -56,6 +56,10 @@ class ProblemDetails(BaseModel):
     errors: list[FieldError] = []
 
 
+PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+"""What a refusal holds, for the OpenAPI document."""
+
+
 class Problem(RoundtripError):
     """A request that is refused: HTTP status, what is wrong with the value and how to repair it."""
 

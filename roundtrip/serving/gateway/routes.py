@@ -1,86 +1,66 @@
 """What callers see.
 
-Every route asks for the API key, but for live and ready (probes have none) and the documentation (a browser has none at first).
+Every route asks for an API key, but for live and ready (probes have none) and the documentation (a browser has none at first).
 """
 
 from __future__ import annotations
 
-import hmac
-from typing import Annotated, cast
+from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response, Security
-from fastapi.security import APIKeyHeader
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client.exposition import choose_encoder
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.responses import PlainTextResponse
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from roundtrip.serving.gateway import v2_protocol
+from roundtrip.serving.gateway.api_keys import KeyScope
+from roundtrip.serving.gateway.deadlines import take_over_deadline
+from roundtrip.serving.gateway.guards import administrator, body_of, check_key, check_known, live_model, parts_of, reader
 from roundtrip.serving.gateway.live_model import LiveModel
-from roundtrip.serving.gateway.parts import Parts
-from roundtrip.serving.gateway.problems import TITLES, Problem, ProblemDetails
-
-LARGEST_BODY = 2 * 2**20
-"""Bytes of a request body at most: 1,024 rows of a contract with twenty inputs are 0.7 MB."""
-RETRY_AFTER_S = 10
-"""Seconds after which a caller should ask again for a use case that has no live version yet."""
-
-_api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="`ROUNDTRIP_GATEWAY_KEY` in `.roundtrip/env`")
-
-
-def parts_of(request: Request) -> Parts:
-    """The running gateway's parts."""
-    return cast(Parts, request.app.state.parts)
-
-
-async def require_key(request: Request, key: Annotated[str | None, Security(_api_key)]) -> None:
-    """Refuses a request without the gateway's API key, compared in constant time."""
-    if key is None or not hmac.compare_digest(key.encode(), parts_of(request).api_key):
-        raise Problem(401, "send the gateway's API key in the header X-API-Key (ROUNDTRIP_GATEWAY_KEY in .roundtrip/env).")
-
-
-async def live_model(use_case: str, request: Request) -> LiveModel:
-    """The model that serves the use case now; raises Problem 404 for an unknown use case, 503 for one with no live version."""
-    follower = parts_of(request).follower
-    model = follower.models.get(use_case)
-    if model is not None:
-        return model
-    retry = {"Retry-After": str(RETRY_AFTER_S)}
-    if not follower.informed:
-        raise Problem(503, "the gateway has not read the release document yet: is PostgreSQL up?", headers=retry)
-    if use_case not in follower.releases:
-        known = ", ".join(sorted(follower.releases)) or "none"
-        raise Problem(404, f"no version of {use_case!r} was ever staged (use cases with one: {known}): run its train_and_release first.")
-    raise Problem(
-        503, f"{use_case!r} has no live version here yet: none was promoted, or it is being loaded. Ask again later.", headers=retry
-    )
-
-
-async def body_of(request: Request) -> bytes:
-    """The request's body; raises Problem 413 as soon as it is longer than LARGEST_BODY, however it is sent."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise Problem(
-                413, f"the body is larger than {LARGEST_BODY} bytes: send fewer rows per request.", headers={"Connection": "close"}
-            )
-    return bytes(body)
-
+from roundtrip.serving.gateway.negotiation import require_json_accepted, require_json_sent
+from roundtrip.serving.gateway.problems import PROBLEM_CONTENT, TITLES
+from roundtrip.serving.gateway.release_history import shown
 
 Live = Annotated[LiveModel, Depends(live_model)]
 Body = Annotated[bytes, Depends(body_of)]
 
+
+class UseCaseName(StringConvertor):
+    """A path's part without a colon: GET of …:predict is a wrong method, and no use case of that name."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("use_case", UseCaseName())
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+    return {status: {"content": PROBLEM_CONTENT, "description": TITLES[status]} for status in statuses}
+
+
 probes = APIRouter(tags=["health"])
-guarded = APIRouter(
-    dependencies=[Depends(require_key)],
-    responses={status: {"model": ProblemDetails, "description": TITLES[status]} for status in (401, 404, 422, 503)},
-)
+readable = APIRouter(dependencies=[Depends(reader)], responses=_problems(401, 403, 404, 406, 422, 429, 503))
+administered = APIRouter(dependencies=[Depends(administrator)], responses=_problems(401, 403, 429))
 
 
-@guarded.post("/v1/models/{use_case}:predict", include_in_schema=False)
-async def predict(model: Live, body: Body, request: Request) -> Response:
+async def announced(request: Request) -> None:
+    """Refuses a body that is no JSON by its headers, and takes over the caller's deadline."""
+    require_json_sent(request)
+    take_over_deadline(request)
+
+
+async def predict(request: Request) -> Response:
     """Predict for the instances of the body, with the live version."""
+    check_key(request, request.headers.get("x-api-key"), KeyScope.READ)
+    require_json_accepted(request)
+    await announced(request)
+    model = await live_model(request.path_params["use_case"], request)
     request_id = request.state.request_id
-    answered = await parts_of(request).predicting.predict_json(model, body, request_id)
+    answered = await parts_of(request).predicting.predict_json(model, await body_of(request), request_id)
+    request.state.answered = answered
     return _json(
         {
             "use_case": model.release.use_case,
@@ -92,11 +72,44 @@ async def predict(model: Live, body: Body, request: Request) -> Response:
     )
 
 
-@guarded.post("/v2/models/{use_case}/infer", tags=["v2"], response_model=v2_protocol.InferResponse)
+class PlainRoute(Route):
+    """A route without FastAPI's dependencies, which take longer to resolve than to check; the metrics know it by its path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self}
+
+
+PREDICT = PlainRoute("/v1/models/{use_case}:predict", predict, methods=["POST"], include_in_schema=False)
+
+
+@readable.get("/v1/models", tags=["releases"])
+async def list_releases(request: Request) -> Response:
+    """The release document of every use case: the version that is live, the one before, the candidate, the generation."""
+    return _json({"models": [shown(release) for _, release in sorted(parts_of(request).follower.releases.items())]})
+
+
+@readable.get("/v1/models/{use_case:use_case}", tags=["releases"])
+async def describe_release(use_case: str, request: Request) -> Response:
+    """A use case's release document with its last changes: who, when and why."""
+    check_known(use_case, request)
+    parts = parts_of(request)
+    history = await parts.release_history.read(use_case)
+    return _json({**shown(parts.follower.releases[use_case]), "history": history})
+
+
+@readable.post(
+    "/v2/models/{use_case}/infer",
+    tags=["v2"],
+    response_model=v2_protocol.InferResponse,
+    dependencies=[Depends(announced)],
+    responses=_problems(400, 413, 415, 504),
+)
 async def infer(model: Live, body: Body, request: Request) -> Response:
     """KServe v2 infer in JSON: one tensor for each input of the contract, one for each output."""
     asked = v2_protocol.parse_infer(body, request.headers.get("inference-header-content-length"))
     answered = await parts_of(request).predicting.predict_rows(model, v2_protocol.rows_of(asked), request.state.request_id)
+    request.state.answered = answered
     answer = v2_protocol.InferResponse(
         model_name=model.release.use_case,
         model_version=answered.model.released.version,
@@ -107,28 +120,29 @@ async def infer(model: Live, body: Body, request: Request) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-@guarded.get("/v2/models/{use_case}", tags=["v2"])
+@readable.get("/v2/models/{use_case}", tags=["v2"])
 async def describe(model: Live) -> Response:
     """The live version's inputs and outputs with their units."""
     return _json(v2_protocol.metadata(model.contract, model.released.version))
 
 
-@guarded.get("/v2/models/{use_case}/ready", tags=["v2"])
+@readable.get("/v2/models/{use_case}/ready", tags=["v2"])
 async def model_ready(model: Live) -> Response:
     """200 when the use case has a live version here, 503 when not."""
     return _json({"name": model.release.use_case, "version": model.released.version, "ready": True})
 
 
-@guarded.get("/v2", tags=["v2"])
+@readable.get("/v2", tags=["v2"])
 async def describe_server() -> Response:
     """The server's name and protocol extensions (none)."""
     return _json({"name": "roundtrip_gateway", "version": "1", "extensions": []})
 
 
-@guarded.get("/metrics", tags=["health"])
+@administered.get("/metrics", tags=["health"], response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Prometheus metrics."""
-    return Response(generate_latest(parts_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    """Prometheus metrics, in the text format or in OpenMetrics', as the Accept header asks."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(parts_of(request).metrics.registry), headers={"Content-Type": content_type})
 
 
 @probes.get("/v2/health/live")
@@ -139,8 +153,8 @@ async def live() -> Response:
 
 @probes.get("/v2/health/ready")
 async def ready(request: Request) -> Response:
-    """200 once the release document is known and every live version in it is loaded; 503 before."""
-    is_ready = parts_of(request).follower.caught_up
+    """200 once the release document is known and every live version in it is loaded; 503 before, and when the gateway is being stopped."""
+    is_ready = parts_of(request).follower.caught_up and not request.app.state.draining
     return _json({"ready": is_ready}, status=200 if is_ready else 503)
 
 

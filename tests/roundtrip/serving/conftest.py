@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +21,7 @@ from fastapi.testclient import TestClient
 
 from roundtrip.cli.stack.environment import addresses
 from roundtrip.cli.stack.layout import Stack
-from roundtrip.contracts.settings import settings
+from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.registry.version_folder import publish
 from roundtrip.serving.gateway.app import create_app
 from roundtrip.serving.triton_client import TritonClient
@@ -68,9 +75,26 @@ def remembered_release(home: Path, built_versions: dict[str, Path]) -> dict[str,
 
 @pytest.fixture
 def offline_gateway(remembered_release: dict[str, str]) -> Iterator[TestClient]:
-    """A gateway without PostgreSQL, Triton and S3: it answers with what it remembers. Sends the API key."""
+    """A gateway without PostgreSQL, Triton and S3, once it has loaded what it remembers. Sends the API key."""
     with TestClient(create_app(settings()), headers={"X-API-Key": KEY}) as client:
+        deadline = time.monotonic() + 20
+        while not client.get("/v2/health/ready").is_success:
+            assert time.monotonic() < deadline, "the gateway did not load the version that it remembers"
+            time.sleep(0.05)
         yield client
+
+
+@contextmanager
+def gateway_process(*, drain_s: float) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A gateway of its own process in the environment of the test: its address, which may not answer yet, and the process."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    command = [sys.executable, "-m", "roundtrip.serving.gateway", "--drain-s", str(drain_s)]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | {"ROUNDTRIP_GATEWAY_URL": url}) as process:
+        try:
+            yield url, process
+        finally:
+            process.kill()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -10,20 +11,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from roundtrip.contracts.model_contract import Value
-from roundtrip.serving.gateway.routes import LARGEST_BODY
+from roundtrip.serving.gateway import live_model
+from roundtrip.serving.gateway.access_log import WRITE_S
+from roundtrip.serving.gateway.deadlines import HEADER
+from roundtrip.serving.gateway.guards import LARGEST_BODY
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.triton_repository import LARGEST_BATCH
+from tests.roundtrip.serving.conftest import KEY
 from tests.roundtrip.serving.tiny_version import ROW
 
 PREDICT = "/v1/models/tiny:predict"
-
-
-@pytest.fixture(autouse=True)
-def _loaded(offline_gateway: TestClient) -> None:
-    deadline = time.monotonic() + 20
-    while not offline_gateway.get("/v2/health/ready").is_success:
-        assert time.monotonic() < deadline, "the gateway did not load the version that it remembers"
-        time.sleep(0.05)
 
 
 def test_a_gateway_without_postgresql_and_triton_answers_from_what_it_remembers(
@@ -44,7 +41,7 @@ def test_a_row_keeps_its_key(offline_gateway: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "method"),
     [(PREDICT, "POST"), ("/v2/models/tiny/infer", "POST"), ("/v2/models/tiny", "GET"), ("/v2/models/tiny/ready", "GET"), ("/v2", "GET"),
-     ("/metrics", "GET")],
+     ("/v1/models", "GET"), ("/v1/models/tiny", "GET"), ("/metrics", "GET")],
 )  # fmt: skip
 @pytest.mark.parametrize("key", [None, b"", b"the-gateway-kez", "schlüssel".encode()])
 def test_a_request_without_the_right_key_is_refused(offline_gateway: TestClient, path: str, method: str, key: bytes | None) -> None:
@@ -179,3 +176,114 @@ def test_v2_tensors_that_break_the_contract_are_refused(offline_gateway: TestCli
     answer = offline_gateway.post("/v2/models/tiny/infer", json={"inputs": inputs})
     assert answer.status_code == status
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "status"),
+    [
+        ("application/json", 200),
+        ("*/*", 200),
+        ("text/html, application/*;q=0.2", 200),
+        ("Application/JSON; charset=utf-8", 200),
+        ("text/html", 406),
+        ("application/json;q=0, */*", 406),
+        ("*/*;q=0", 406),
+        ("", 406),
+    ],
+)
+@pytest.mark.parametrize("path", [PREDICT, "/v2/models/tiny"])
+def test_an_accept_header_that_json_does_not_meet_is_refused(offline_gateway: TestClient, path: str, accepted: str, status: int) -> None:
+    method, body = ("POST", {"instances": [ROW]}) if path == PREDICT else ("GET", None)
+    answer = offline_gateway.request(method, path, json=body, headers={"Accept": accepted})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == ("application/json" if status == 200 else "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "text/json"}, 415),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415),
+    ],
+)
+@pytest.mark.parametrize("path", [PREDICT, "/v2/models/tiny/infer"])
+def test_a_body_that_is_announced_as_no_plain_json_is_refused(
+    offline_gateway: TestClient, path: str, headers: dict[str, str], status: int
+) -> None:
+    body: dict[str, object] = {"instances": [ROW]}
+    if path != PREDICT:
+        body = {"inputs": [{"name": name, "datatype": "FP32", "shape": [1], "data": [value]} for name, value in ROW.items()]}
+    assert offline_gateway.post(path, content=json.dumps(body), headers=headers).status_code == status
+
+
+def test_the_metrics_are_given_in_the_format_that_prometheus_asks_for(offline_gateway: TestClient) -> None:
+    assert offline_gateway.get("/metrics").headers["content-type"].startswith("text/plain")
+    asked = offline_gateway.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"})
+    assert asked.headers["content-type"].startswith("application/openmetrics-text")
+    assert asked.text.endswith("# EOF\n")
+
+
+def test_more_rows_than_may_wait_are_refused_at_once_and_the_next_that_fit_are_answered(
+    offline_gateway: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_model, "MOST_ROWS_WAITING", 4)
+    refused = offline_gateway.post(PREDICT, json={"instances": [ROW] * 5})
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert "limit 4" in refused.json()["detail"]
+    assert offline_gateway.post(PREDICT, json={"instances": [ROW] * 4}).status_code == 200
+
+
+def test_a_deadline_that_passes_is_said_and_one_that_is_kept_changes_nothing(offline_gateway: TestClient) -> None:
+    late = offline_gateway.post(PREDICT, json={"instances": [ROW] * LARGEST_BATCH}, headers={HEADER: "1"})
+    assert (late.status_code, late.headers["content-type"]) == (504, "application/problem+json")
+    assert offline_gateway.post(PREDICT, json={"instances": [ROW]}, headers={HEADER: "5000"}).status_code == 200
+
+
+@pytest.mark.parametrize("milliseconds", ["0", "-5", "1.5", "soon", "10000000", "1e3", "٥"])
+@pytest.mark.parametrize("path", [PREDICT, "/v2/models/tiny/infer"])
+def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(offline_gateway: TestClient, path: str, milliseconds: str) -> None:
+    answer = offline_gateway.post(path, json={"instances": [ROW]}, headers={HEADER.encode(): milliseconds.encode()})
+    assert answer.status_code == 400
+    assert HEADER in answer.json()["detail"]
+
+
+def test_a_callers_trace_comes_back_and_stands_in_the_access_log_with_who_asked_what(offline_gateway: TestClient, home: Path) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    sent = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", "X-Request-ID": "trip-7"}
+    answer = offline_gateway.post(PREDICT, json={"instances": [ROW | {"key": "secret-passenger"}] * 3}, headers=sent)
+    assert answer.headers["traceparent"].split("-")[1] == trace_id
+    assert answer.headers["traceparent"] != sent["traceparent"]
+    offline_gateway.get("/v2/models/nothing")
+    del offline_gateway.headers["X-API-Key"]
+    offline_gateway.get("/v2")
+    offline_gateway.get("/v2/health/ready")
+    log, deadline = home / "logs" / "gateway_access.jsonl", time.monotonic() + 5
+    while not log.exists():
+        assert time.monotonic() < deadline, "nothing was written"
+        time.sleep(0.05)
+    time.sleep(2 * WRITE_S)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["route"], line["status"], line["key"]) for line in lines] == [
+        ("/v1/models/{use_case}:predict", 200, "stack"),
+        ("/v2/models/{use_case}", 404, "stack"),
+        ("/v2", 401, None),
+    ]
+    predicted = lines[0]
+    assert (predicted["trace_id"], predicted["request_id"], predicted["rows"]) == (trace_id, "trip-7", 3)
+    assert (predicted["use_case"], predicted["version"], predicted["served_by"]) == ("tiny", "1", "onnxruntime")
+    assert 0 < predicted["seconds"] < 5
+    assert not any(word in log.read_text() for word in (KEY, "secret-passenger", "carrier"))
+
+
+def test_the_releases_of_every_use_case_are_listed_without_postgresql_and_a_history_says_that_it_needs_it(
+    offline_gateway: TestClient, remembered_release: dict[str, str]
+) -> None:
+    listed = {entry["use_case"]: entry for entry in offline_gateway.get("/v1/models").json()["models"]}
+    assert listed["tiny"] == {"use_case": "tiny", "generation": 2, "live": remembered_release, "previous": None, "candidate": None}
+    assert listed["waiting"]["live"] is None
+    away = offline_gateway.get("/v1/models/tiny")
+    assert (away.status_code, away.headers["retry-after"]) == (503, "10")
+    assert "GET /v1/models shows the releases" in away.json()["detail"]
+    assert offline_gateway.get("/v1/models/nothing").status_code == 404
