@@ -57,7 +57,7 @@ class Setting:
             "ROUNDTRIP_DATABASE_URL": through(self.database, os.environ["ROUNDTRIP_DATABASE_URL"]),
             "ROUNDTRIP_TRITON_URL": f"127.0.0.1:{self.inference.port}",
         }
-        process = subprocess.Popen([sys.executable, "-m", "roundtrip.serving.gateway"], cwd=REPOSITORY, env=environment)
+        process = subprocess.Popen([sys.executable, "-m", "roundtrip.serving.gateway", "--drain-s", "0"], cwd=REPOSITORY, env=environment)
         wait_until(lambda: self.status("/v2/health/ready") == 200, "the gateway is ready")
         return process
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import tritonclient.http
 
 from roundtrip.contracts.errors import ReleaseConflict
+from roundtrip.serving.gateway.deadlines import HEADER
 from roundtrip.serving.release import history, read_release
 from roundtrip.serving.release_steps import promote, roll_back, tidy, wait_for_gateway
 from tests.roundtrip.serving.gateway_process import KEY, Setting, traffic, wait_until
@@ -74,6 +78,60 @@ def test_the_gateway_reloads_a_model_that_triton_lost(setting: Setting) -> None:
     assert {status for status, _, _ in seen} == {200}
 
 
+def test_while_triton_is_stuck_a_caller_with_a_deadline_is_answered_within_it_by_onnx_runtime(setting: Setting) -> None:
+    setting.release("1")
+    setting.inference.stall()
+    answer = setting.predict({HEADER: "400"})
+    assert (answer.status_code, answer.json()["served_by"]) == (200, "onnxruntime")
+    assert answer.elapsed.total_seconds() < 0.4
+    setting.inference.mend()
+    wait_until(lambda: setting.served_by() == "triton", "Triton answers again")
+
+
+def test_requests_that_come_together_share_calls_to_triton_and_lose_nothing_when_it_goes_away(setting: Setting) -> None:
+    setting.release("1")
+    rows = [ROW | {"delay_minutes": float(number)} for number in range(200)]
+
+    async def ask_all() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=64)
+        async with httpx.AsyncClient(base_url=setting.url, headers={"X-API-Key": KEY}, timeout=10, limits=limits) as client:
+            asked = [client.post(f"/v1/models/{setting.name}:predict", json={"instances": [row]}) for row in rows]
+            return await asyncio.gather(*asked)
+
+    expected = [tuple(row.values()) for row in setting.predict_rows(rows)]
+    together = asyncio.run(ask_all())
+    assert {answer.json()["served_by"] for answer in together} == {"triton"}
+    np.testing.assert_allclose([tuple(answer.json()["predictions"][0].values()) for answer in together], expected, rtol=1e-5)
+    calls = next(line for line in setting.client.get("/metrics").text.splitlines() if line.startswith("gateway_triton_batch_rows_count"))
+    assert float(calls.split()[-1]) < len(rows)
+    threading.Timer(0.02, setting.inference.cut).start()
+    cut_off = asyncio.run(ask_all())
+    setting.inference.mend()
+    assert {answer.status_code for answer in cut_off} == {200}
+    np.testing.assert_allclose([tuple(answer.json()["predictions"][0].values()) for answer in cut_off], expected, rtol=1e-5)
+
+
+def test_a_callers_trace_goes_on_to_triton(setting: Setting) -> None:
+    setting.release("1")
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    answer = setting.predict({"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", "tracestate": "congo=t61rcWkgMzE"})
+    assert answer.headers["traceparent"].encode() in setting.inference.sent
+    assert b"congo=t61rcWkgMzE" in setting.inference.sent
+
+
+def test_the_gateway_shows_the_releases_and_who_changed_them_why(setting: Setting) -> None:
+    setting.release("1")
+    setting.release("2")
+    release = read_release(setting.name)
+    shown = setting.client.get(f"/v1/models/{setting.name}").json()
+    assert (shown["generation"], shown["live"]["version"], shown["previous"]["version"]) == (release.generation, "2", "1")
+    assert [(entry["generation"], entry["stage"], entry["version"], entry["why"]) for entry in shown["history"]] == [
+        (4, "live", "2", "test"), (3, "staged", "2", "test"), (2, "live", "1", "test"), (1, "staged", "1", "test"),
+    ]  # fmt: skip
+    assert all(entry["who"] and entry["at"] for entry in shown["history"])
+    assert setting.name in [entry["use_case"] for entry in setting.client.get("/v1/models").json()["models"]]
+
+
 def test_without_postgresql_the_gateway_goes_on_and_starts_again_after_kill_9_with_its_log_complete(setting: Setting, home: Path) -> None:
     setting.release("1")
     setting.database.cut()
@@ -97,6 +155,8 @@ def test_the_v2_client_of_triton_speaks_to_the_gateway(setting: Setting) -> None
     client = tritonclient.http.InferenceServerClient(setting.url.removeprefix("http://"))
     key = {"X-API-Key": KEY}
     assert client.is_server_live(headers=key)
+    assert client.is_server_ready(headers=key)
+    assert client.get_server_metadata(headers=key)["name"] == "roundtrip_gateway"
     assert client.is_model_ready(setting.name, headers=key)
     described = client.get_model_metadata(setting.name, headers=key)
     inputs = [tritonclient.http.InferInput(entry["name"], [1], entry["datatype"]) for entry in described["inputs"]]
