@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-loop bench-quality bench-readers bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench
+.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-gateway bench-loop bench-quality bench-readers bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench
 MONTHS ?= 6
 FACTORS ?= 1,10,100
 
@@ -87,3 +87,7 @@ bench-loop: setup  ## the same jobs run bare and through Airflow, compared
 
 bench-readers: setup  ## what bad rows cost, against a clean file of a million
 	@$(BIN)/python -m benchmarks.readers
+
+bench-gateway: setup  ## the gateway under load beside Triton itself (BEFORE=COMMIT: and beside an earlier gateway)
+	@$(BIN)/roundtrip up gateway triton
+	@$(BIN)/python -m benchmarks.serving.gateway_load $(if $(BEFORE),--before $(BEFORE))
