@@ -43,12 +43,13 @@ def rows_in(file: Path, form: str, contract: ServedContract, *, without: frozens
 
 
 def number_of_rows(file: Path, form: str) -> int | None:
-    """How many rows the file has, where it says so itself."""
+    """How many rows the file has, where it says so itself. Raises BadFile."""
     if form != "parquet":
         return None
-    import pyarrow.parquet as pq
+    with _parquet_errors(file):
+        import pyarrow.parquet as pq
 
-    return int(pq.read_metadata(file).num_rows)
+        return int(pq.read_metadata(file).num_rows)
 
 
 def number_or_text(text: str) -> float | str:
@@ -60,12 +61,24 @@ def number_or_text(text: str) -> float | str:
 
 
 def _parquet_parts(file: Path, most: int) -> Iterator[list[Row]]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with _parquet_errors(file):
+        batches = pq.ParquetFile(file).iter_batches(batch_size=most)
+    while True:
+        with _parquet_errors(file):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch.to_pylist()
+
+
+@contextmanager
+def _parquet_errors(file: Path) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=most):
-            yield batch.to_pylist()
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         raise BadFile(f"{file} can't be read as Parquet: {error}") from error
 

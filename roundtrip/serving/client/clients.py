@@ -60,7 +60,7 @@ class _Caller:
             predictions += predictions_in(response)
         return Answer(use_case=self.use_case, request_id=request_id, predictions=tuple(predictions))
 
-    def _checking(self, rows: Sequence[Row]) -> Requests[tuple[ServedContract, list[dict[str, object]]]]:
+    def _checking(self, rows: Sequence[Row]) -> Requests[tuple[ServedContract, list[dict[str, float | str]]]]:
         """The contract and the rows as they are sent. Only the contract that is live now refuses a row, not one that was read earlier."""
         if self._kept is not None:
             try:

@@ -96,11 +96,11 @@ class ServedContract(msgspec.Struct, frozen=True, kw_only=True):
         """A row that works when it is sent as it stands."""
         return {entry.name: entry.parameters.example for entry in self.inputs}
 
-    def checked(self, rows: Sequence[Row]) -> list[dict[str, object]]:
+    def checked(self, rows: Sequence[Row]) -> list[dict[str, float | str]]:
         """The rows as they are sent: numbers as floats, without what is missing. Raises RowRefused for the first faulty one."""
         return [self._checked(row, place) for place, row in enumerate(rows)]
 
-    def _checked(self, row: Row, place: int) -> dict[str, object]:
+    def _checked(self, row: Row, place: int) -> dict[str, float | str]:
         given = {name: value for name, value in row.items() if not _is_missing(value)}
         faults = [self._unknown(name) for name in row if name not in NAMING and not any(entry.name == name for entry in self.inputs)]
         faults += [fault for entry in self.inputs if (fault := entry.fault(given.get(entry.name)))]
@@ -109,7 +109,7 @@ class ServedContract(msgspec.Struct, frozen=True, kw_only=True):
             raise RowRefused(
                 f"row {place} (the first is 0) breaks the contract of {self.name} version {', '.join(self.versions)}: {'; '.join(faults)}."
             )
-        return {name: float(value) if isinstance(value, Real) else value for name, value in given.items()}
+        return {name: float(value) if isinstance(value, Real) else str(value) for name, value in given.items()}
 
     def _unknown(self, name: str) -> str:
         known = [*(entry.name for entry in self.inputs), *NAMING]
