@@ -6,6 +6,7 @@ import time
 from typing import TypeVar
 
 from tenacity import BaseRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity.wait import wait_base
 
 from roundtrip.contracts.errors import ServiceUnavailable
 from roundtrip.serving.client.answers import Unanswered
@@ -38,11 +39,19 @@ class Deadline:
         return time.monotonic() + state.upcoming_sleep >= self._ends
 
 
+class _AskedFor(wait_base):
+    """Seconds that the gateway asked to wait, to which the jitter is added: those who were told the same must not come back at once."""
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        failure = retry_state.outcome.exception() if retry_state.outcome else None
+        return failure.retry_after_s if isinstance(failure, Unanswered) else 0.0
+
+
 def tries(kind: type[Tries], deadline: Deadline) -> Tries:
     """A tenacity retrying of that kind: what is Unanswered is tried again until the deadline, then raised."""
     return kind(
         retry=retry_if_exception_type(Unanswered),
-        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S) + _asked_for,
+        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S) + _AskedFor(),
         stop=deadline.comes_first,
         reraise=True,
     )
@@ -55,9 +64,3 @@ def gave_up(address: str, deadline: Deadline, last: Unanswered) -> ServiceUnavai
         f"the gateway at {address} gave no answer within the deadline of {deadline.seconds:g} s. The last try: {last}.{asked} "
         "See `roundtrip status`."
     )
-
-
-def _asked_for(state: RetryCallState) -> float:
-    """Seconds that the gateway asked to wait, to which the jitter is added: those who were told the same must not come back at once."""
-    failure = state.outcome.exception() if state.outcome else None
-    return failure.retry_after_s if isinstance(failure, Unanswered) else 0.0

@@ -22,7 +22,7 @@ from tests.roundtrip.serving.flaky_front import FlakyFront
 from tests.roundtrip.serving.test_client import client, front  # noqa: F401
 from tests.roundtrip.serving.tiny_version import ROW
 
-ROWS = [{**ROW, "key": "a"}, {"carrier": "WN", "delay_minutes": 3.5, "key": "b"}]
+ROWS: list[dict[str, object]] = [{**ROW, "key": "a"}, {"carrier": "WN", "delay_minutes": 3.5, "key": "b"}]
 CSV = "key,carrier,delay_minutes,wind_mph\na,AA,12,7.5\nb,WN,3.5,\n"
 
 

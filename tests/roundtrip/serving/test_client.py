@@ -244,7 +244,7 @@ def test_a_use_case_that_is_no_name_is_refused(home: Path) -> None:
 
 @given(st.text(max_size=30))
 def test_whatever_retry_after_says_a_wait_is_a_number_of_seconds(said: str) -> None:
-    headers = {"Retry-After": said.encode("utf-8", "surrogatepass").replace(b"\r", b"").replace(b"\n", b"")}
+    headers = [(b"Retry-After", said.encode().replace(b"\r", b"").replace(b"\n", b""))]
     with pytest.raises(Unanswered) as unanswered:
         accepted(httpx.Response(503, headers=headers, request=httpx.Request("GET", "http://gateway")))
     assert unanswered.value.retry_after_s >= 0
