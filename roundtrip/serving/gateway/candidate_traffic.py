@@ -17,7 +17,7 @@ import grpc
 import numpy as np
 from pydantic import BaseModel
 
-from roundtrip.serving.gateway.live_model import TRITON_DEADLINE_S, Answers, LiveModel
+from roundtrip.serving.gateway.live_model import Answers, LiveModel, triton_deadline_s
 from roundtrip.serving.gateway.schema import columns_of
 from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
 from roundtrip.serving.traffic import Counts
@@ -97,7 +97,7 @@ class CandidateTraffic:
         """The candidate's answer, None when it gives none that could be used."""
         started = time.perf_counter()
         try:
-            predictions = await self._answers.ask_triton(candidate, _tensors(candidate, instances), deadline_s=TRITON_DEADLINE_S)
+            predictions = await self._answers.ask_triton(candidate, _tensors(candidate, instances), deadline_s=triton_deadline_s())
         except grpc.aio.AioRpcError:
             predictions = None
         if predictions is None or not np.isfinite(predictions).all():

@@ -105,7 +105,7 @@ class Answers:
     async def _answer(self, model: LiveModel, tensors: Tensors) -> tuple[Predictions, str]:
         reason = "away"
         if model.on_triton:
-            allowed_s = _triton_deadline_s()
+            allowed_s = triton_deadline_s()
             try:
                 return await self.ask_triton(model, tensors, deadline_s=allowed_s), "triton"
             except grpc.aio.AioRpcError as error:
@@ -146,7 +146,7 @@ class Answers:
         self._metrics.triton_up.labels(model.release.use_case).set(0)
 
 
-def _triton_deadline_s() -> float:
+def triton_deadline_s() -> float:
     """Seconds for Triton: half of what the caller still allows at most, so that ONNX Runtime has the other half when Triton is stuck."""
     left = seconds_left()
     return TRITON_DEADLINE_S if left is None else min(TRITON_DEADLINE_S, left / 2)

@@ -12,9 +12,9 @@ from pathlib import Path
 import grpc
 
 from roundtrip.contracts.settings import Settings
-from roundtrip.serving.gateway.candidate_traffic import CandidateTraffic, Tally
 from roundtrip.serving.gateway.access_log import AccessLog
 from roundtrip.serving.gateway.api_keys import ApiKeys, key_file
+from roundtrip.serving.gateway.candidate_traffic import CandidateTraffic, Tally
 from roundtrip.serving.gateway.follower import ReleaseFollower
 from roundtrip.serving.gateway.live_model import Answers
 from roundtrip.serving.gateway.metrics import Metrics
