@@ -86,7 +86,6 @@ def replay(
     months = ",".join(checked_partitions(partitions)) if partitions else None
     dag_id, run_id = f"{load_use_case(use_case).name}.replay_quarantine", f"replay_{datetime.now(UTC):%Y%m%dT%H%M%S}"
     addressed = settings()
-    login = {"user": addressed.airflow_user, "password": addressed.airflow_password}
-    with closing(AirflowApi(addressed.airflow_url, **login)) as airflow:
+    with closing(AirflowApi.of_the_stack(addressed)) as airflow:
         airflow.trigger(dag_id, run_id, {"partitions": months})
     Console().print(f"Started: {addressed.airflow_url}/dags/{dag_id}/runs/{run_id}", highlight=False, soft_wrap=True)

@@ -68,9 +68,8 @@ def release(
     check_releasable(name, str(version))
     dag_id, run_id = f"{name}.release", f"release_{version}_{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     addressed = settings()
-    login = {"user": addressed.airflow_user, "password": addressed.airflow_password}
     try:
-        with closing(AirflowApi(addressed.airflow_url, **login, patience_s=AIRFLOW_WITHIN_S)) as airflow:
+        with closing(AirflowApi.of_the_stack(addressed, patience_s=AIRFLOW_WITHIN_S)) as airflow:
             airflow.trigger(dag_id, run_id, {"version": version, "why": why, "by": getpass.getuser()})
     except ServiceUnavailable as error:
         raise ServiceUnavailable(

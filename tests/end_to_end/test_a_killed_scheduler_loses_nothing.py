@@ -40,7 +40,7 @@ def until(condition: Callable[[], bool], what: str, *, within_s: float) -> None:
 def api(own_stack: Path) -> Iterator[AirflowApi]:
     assert own_stack.is_dir()
     addressed = settings()
-    with closing(AirflowApi(addressed.airflow_url, user=addressed.airflow_user, password=addressed.airflow_password)) as api:
+    with closing(AirflowApi.of_the_stack(addressed)) as api:
         yield api
 
 

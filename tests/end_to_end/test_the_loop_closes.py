@@ -167,7 +167,7 @@ def test_a_person_goes_back_to_the_version_before_and_releases_the_newer_one_aga
 def ended_run(run_id: str) -> DagRun:
     """The run of the DAG `release`, once it has ended."""
     addressed = settings()
-    with closing(AirflowApi(addressed.airflow_url, user=addressed.airflow_user, password=addressed.airflow_password)) as api:
+    with closing(AirflowApi.of_the_stack(addressed)) as api:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             run = next(run for run in api.runs([f"{USE_CASE.name}.release"]) if run.dag_run_id == run_id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from roundtrip.contracts.errors import ServiceUnavailable
+from roundtrip.contracts.settings import Settings
 
 PAGE = 100
 """Rows of one answer: the most that Airflow's API gives ([api] maximum_page_limit)."""
@@ -133,6 +134,11 @@ class AirflowApi:
         self._login = {"username": user, "password": password}
         self._patience_s = patience_s
         self._client = httpx.Client(base_url=self.url, timeout=30, transport=httpx.HTTPTransport(retries=2))
+
+    @classmethod
+    def of_the_stack(cls, addressed: Settings, *, patience_s: float = PATIENCE_S) -> Self:
+        """The Airflow that the settings name, by the login that is in them."""
+        return cls(addressed.airflow_url, user=addressed.airflow_user, password=addressed.airflow_password, patience_s=patience_s)
 
     def close(self) -> None:
         self._client.close()

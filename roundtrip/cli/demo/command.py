@@ -42,8 +42,7 @@ def replay_months(use_case: UseCase, replay: Replay, calendar: Calendar, *, cons
     addressed = settings()
     folder = demo_folder(addressed)
     traffic = Traffic(url=addressed.gateway_url, key=addressed.gateway_key, use_case_name=use_case.name, record=folder / "requests.jsonl")
-    login = {"user": addressed.airflow_user, "password": addressed.airflow_password}
-    with the_only_demo(folder), closing(AirflowApi(addressed.airflow_url, **login)) as api, Screen(console) as screen, traffic:
+    with the_only_demo(folder), closing(AirflowApi.of_the_stack(addressed)) as api, Screen(console) as screen, traffic:
         watch = Watch(api, use_case.name)
         outside = Outside(use_case=use_case, replay=replay, api=api, watch=watch, traffic=traffic, screen=screen)
         Driver(outside, calendar).run()
