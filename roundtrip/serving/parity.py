@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
 from roundtrip.contracts.errors import ParityFailed
 from roundtrip.contracts.model_contract import ModelContract, Value
 from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TOLERANCE = 0.01
 """Largest difference allowed, in the outputs' unit. Float32 resolves 1.2e-4 at 1,500 minutes; a wrong operator misses by minutes."""
@@ -30,6 +32,8 @@ class Parity:
 
 def network_answer(network: nn.Module, contract: ModelContract, columns: Columns) -> Predictions:
     """What the trained network says, float32 [n, outputs]."""
+    import torch  # takes seconds, which a roll back has not
+
     numbers, categories = contract.encode(columns)
     with torch.no_grad():
         return network.eval()(torch.from_numpy(numbers), torch.from_numpy(categories)).numpy()
