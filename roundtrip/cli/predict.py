@@ -62,7 +62,7 @@ def ask_about_example(client: Client, changes: Sequence[str], *, as_json: bool) 
         return
     console = Console()
     console.print(example_shown(row, contract))
-    console.print(prediction_shown(answer, contract), highlight=False)
+    console.print(prediction_shown(answer, contract), highlight=False, soft_wrap=True)
 
 
 def changed(change: str, contract: ServedContract) -> tuple[str, object]:

@@ -50,7 +50,9 @@ def releases(use_case: UseCaseName, as_json: Json = False) -> None:
         print(json.dumps(told, indent=2, default=str))
         return
     console = Console()
-    console.print(document_shown(release) if release.generation else f"No version of {name} was ever staged.", highlight=False)
+    console.print(
+        document_shown(release) if release.generation else f"No version of {name} was ever staged.", highlight=False, soft_wrap=True
+    )
     if entries:
         console.print(history_shown(entries))
 
@@ -97,7 +99,9 @@ def rollback(use_case: UseCaseName, why: Why, as_json: Json = False) -> None:
         wait_for_gateway(now, timeout_s=GATEWAY_WITHIN_S)
         seconds = round(time.monotonic() - started, 2)
         console.print(
-            f"The gateway answers with version {live} of {name} again, after {seconds} s; version {left} is out.", highlight=False
+            f"The gateway answers with version {live} of {name} again, after {seconds} s; version {left} is out.",
+            highlight=False,
+            soft_wrap=True,
         )
         settle(now)
     except (ServiceUnavailable, ProbeFailed) as error:
