@@ -48,8 +48,8 @@ def test_the_newest_change_stands_first_with_who_and_why() -> None:
     [
         (["releases", "no_such_use_case"], "no use case 'no_such_use_case' is declared"),
         (["release", "flight_eta", "3"], "Missing option '--why'"),
-        (["release", "flight_eta", "three", "--why", "x"], "Invalid value for 'VERSION'"),
-        (["release", "flight_eta", "0", "--why", "x"], "Invalid value for 'VERSION'"),
+        (["release", "flight_eta", "three", "--why", "x"], "Invalid value"),
+        (["release", "flight_eta", "0", "--why", "x"], "Invalid value"),
         (["release", "flight_eta", "3", "--why", " "], "is no reason"),
         (["rollback", "flight_eta", "--why", "x" * 201], "is no reason"),
         (["rollback", "flight_eta"], "Missing option '--why'"),
