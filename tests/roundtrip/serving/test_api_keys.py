@@ -68,14 +68,14 @@ def test_a_revoked_key_is_refused_within_a_second_while_the_others_go_on(offline
 
 
 def test_a_key_that_asks_more_often_than_it_may_is_told_when_to_ask_again_and_others_notice_nothing(offline_gateway: TestClient) -> None:
-    limited, other = keys("add", "limited", "--rate", "2"), keys("add", "other")
+    limited, other = keys("add", "limited", "--rate", "0.5"), keys("add", "other")
     time.sleep(LOOK_S)
-    statuses = [predict(offline_gateway, limited) for _ in range(3)]
-    assert statuses == [200, 200, 429]
+    assert [predict(offline_gateway, limited) for _ in range(2)] == [200, 429]
     assert predict(offline_gateway, other) == 200
     refused = offline_gateway.get("/v2", headers={"X-API-Key": limited})
-    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
-    time.sleep(1)
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 2
+    time.sleep(int(refused.headers["retry-after"]))
     assert predict(offline_gateway, limited) == 200
 
 
