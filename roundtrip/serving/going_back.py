@@ -12,8 +12,13 @@ log = logging.getLogger(__name__)
 
 
 def version_to_leave(use_case_name: str) -> ReleasedVersion:
-    """The live version, when there is one before it to go back to. Raises NothingToRollBackTo."""
+    """A candidate that answers requests, or sees them, goes first; then the live version, when there is one before it to go back to.
+
+    Raises NothingToRollBackTo.
+    """
     release = read_release(use_case_name)
+    if release.live is not None and release.candidate is not None and release.stage in ("shadow", "canary"):
+        return release.candidate
     if release.live is None:
         raise NothingToRollBackTo(f"no version of {use_case_name} is live (generation {release.generation}): release one first.")
     if release.previous is None:

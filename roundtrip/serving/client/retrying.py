@@ -10,11 +10,10 @@ from tenacity.wait import wait_base
 
 from roundtrip.contracts.errors import ServiceUnavailable
 from roundtrip.serving.client.answers import Unanswered
+from roundtrip.serving.http_headers import DEADLINE
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 """Waits are even between 0 and a bound, which begins with the first of these and doubles up to the second."""
-TIMEOUT_HEADER = "X-Request-Timeout-Ms"
-"""Milliseconds that the caller waits from now on: the gateway need not answer later."""
 
 Tries = TypeVar("Tries", bound=BaseRetrying)
 
@@ -32,7 +31,7 @@ class Deadline:
         return max(0.001, self._ends - time.monotonic())
 
     def header(self) -> dict[str, str]:
-        return {TIMEOUT_HEADER: str(max(1, round(1000 * self.left_s)))}
+        return {DEADLINE: str(max(1, round(1000 * self.left_s)))}
 
     def comes_first(self, state: RetryCallState) -> bool:
         """Whether it passes before the next try would be made."""

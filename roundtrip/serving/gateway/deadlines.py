@@ -12,10 +12,8 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from roundtrip.serving.gateway.problems import Problem
+from roundtrip.serving.http_headers import DEADLINE
 
-HEADER = "X-Envoy-Expected-Rq-Timeout-Ms"
-"""Milliseconds that the caller waits: the header by which Envoy and Istio tell an upstream the timeout of its route
-(https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter), so a mesh in front fills it in by itself."""
 LONGEST_MS = 9_999_999
 _MILLISECONDS = re.compile(r"[1-9][0-9]{0,6}")
 
@@ -27,11 +25,11 @@ T = TypeVar("T")
 
 def take_over_deadline(request: Request) -> None:
     """Hold the request to its caller's deadline, counted from its arrival; raises Problem 400 for a header that is no such number."""
-    given = request.headers.get(HEADER)
+    given = request.headers.get(DEADLINE)
     if given is None:
         return
     if not _MILLISECONDS.fullmatch(given):
-        raise Problem(400, f"{HEADER} is {given[:40]!r}: send whole milliseconds from 1 to {LONGEST_MS}, or leave it out.")
+        raise Problem(400, f"{DEADLINE} is {given[:40]!r}: send whole milliseconds from 1 to {LONGEST_MS}, or leave it out.")
     _deadline.set(request.state.arrived + int(given) / 1000)
 
 
@@ -57,4 +55,4 @@ async def in_time(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _too_late() -> Problem:
-    return Problem(504, f"no answer within the milliseconds of {HEADER}: allow more, or ask with fewer rows.")
+    return Problem(504, f"no answer within the milliseconds of {DEADLINE}: allow more, or ask with fewer rows.")

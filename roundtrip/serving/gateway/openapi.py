@@ -9,10 +9,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from roundtrip.serving.gateway.deadlines import HEADER, LONGEST_MS
+from roundtrip.serving.gateway.deadlines import LONGEST_MS
 from roundtrip.serving.gateway.live_model import LiveModel
 from roundtrip.serving.gateway.problems import PROBLEM_CONTENT, TITLES, ProblemDetails
 from roundtrip.serving.gateway.v2_protocol import InferRequest
+from roundtrip.serving.http_headers import DEADLINE
 
 Document = dict[str, object]
 
@@ -25,7 +26,7 @@ class _Parameter(TypedDict):
 PREDICT_PROBLEMS = (400, 401, 403, 404, 406, 413, 415, 422, 429, 503, 504)
 
 DEADLINE: Document = {
-    "name": HEADER,
+    "name": DEADLINE,
     "in": "header",
     "required": False,
     "description": "Milliseconds that you wait for the answer: after that there is none (504), and nothing more is done for it.",

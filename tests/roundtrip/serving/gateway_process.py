@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from roundtrip.contracts.model_contract import Value
 from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.registry.version_folder import publish
 from roundtrip.serving.release_steps import probe, promote, stage, wait_for_gateway
@@ -67,8 +68,13 @@ class Setting:
         except httpx.TransportError:
             return 0
 
-    def predict(self) -> httpx.Response:
-        return self.client.post(f"/v1/models/{self.name}:predict", json={"instances": [ROW]})
+    def predict(self, headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.client.post(f"/v1/models/{self.name}:predict", json={"instances": [ROW]}, headers=headers)
+
+    def predict_rows(self, rows: list[dict[str, Value]]) -> list[dict[str, float]]:
+        answer = self.client.post(f"/v1/models/{self.name}:predict", json={"instances": rows})
+        predictions: list[dict[str, float]] = answer.json()["predictions"]
+        return predictions
 
     def served_by(self) -> str:
         return str(self.predict().json()["served_by"])

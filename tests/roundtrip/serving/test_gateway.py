@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from roundtrip.contracts.model_contract import Value
 from roundtrip.serving.gateway import live_model
 from roundtrip.serving.gateway.access_log import WRITE_S
-from roundtrip.serving.gateway.deadlines import HEADER
 from roundtrip.serving.gateway.guards import LARGEST_BODY
+from roundtrip.serving.http_headers import DEADLINE
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.triton_repository import LARGEST_BATCH
 from tests.roundtrip.serving.conftest import KEY
@@ -236,17 +236,17 @@ def test_more_rows_than_may_wait_are_refused_at_once_and_the_next_that_fit_are_a
 
 
 def test_a_deadline_that_passes_is_said_and_one_that_is_kept_changes_nothing(offline_gateway: TestClient) -> None:
-    late = offline_gateway.post(PREDICT, json={"instances": [ROW] * LARGEST_BATCH}, headers={HEADER: "1"})
+    late = offline_gateway.post(PREDICT, json={"instances": [ROW] * LARGEST_BATCH}, headers={DEADLINE: "1"})
     assert (late.status_code, late.headers["content-type"]) == (504, "application/problem+json")
-    assert offline_gateway.post(PREDICT, json={"instances": [ROW]}, headers={HEADER: "5000"}).status_code == 200
+    assert offline_gateway.post(PREDICT, json={"instances": [ROW]}, headers={DEADLINE: "5000"}).status_code == 200
 
 
 @pytest.mark.parametrize("milliseconds", ["0", "-5", "1.5", "soon", "10000000", "1e3", "٥"])
 @pytest.mark.parametrize("path", [PREDICT, "/v2/models/tiny/infer"])
 def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(offline_gateway: TestClient, path: str, milliseconds: str) -> None:
-    answer = offline_gateway.post(path, json={"instances": [ROW]}, headers={HEADER.encode(): milliseconds.encode()})
+    answer = offline_gateway.post(path, json={"instances": [ROW]}, headers={DEADLINE.encode(): milliseconds.encode()})
     assert answer.status_code == 400
-    assert HEADER in answer.json()["detail"]
+    assert DEADLINE in answer.json()["detail"]
 
 
 def test_a_callers_trace_comes_back_and_stands_in_the_access_log_with_who_asked_what(offline_gateway: TestClient, home: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import tritonclient.http
 
 from roundtrip.contracts.errors import ReleaseConflict
-from roundtrip.serving.gateway.deadlines import HEADER
+from roundtrip.serving.http_headers import DEADLINE
 from roundtrip.serving.release import history, read_release
 from roundtrip.serving.release_steps import promote, roll_back, tidy, wait_for_gateway
 from tests.roundtrip.serving.gateway_process import KEY, Setting, traffic, wait_until
@@ -81,7 +81,7 @@ def test_the_gateway_reloads_a_model_that_triton_lost(setting: Setting) -> None:
 def test_while_triton_is_stuck_a_caller_with_a_deadline_is_answered_within_it_by_onnx_runtime(setting: Setting) -> None:
     setting.release("1")
     setting.inference.stall()
-    answer = setting.predict({HEADER: "900"})
+    answer = setting.predict({DEADLINE: "900"})
     assert (answer.status_code, answer.json()["served_by"]) == (200, "onnxruntime"), "later than that it would be 504"
     setting.inference.mend()
     wait_until(lambda: setting.served_by() == "triton", "Triton answers again")

@@ -20,6 +20,7 @@ from roundtrip.contracts.errors import CandidateMisbehaves, ReleaseConflict, Too
 from roundtrip.contracts.use_cases import Rollout
 from roundtrip.registry.version_folder import publish
 from roundtrip.serving.compile import build_version
+from roundtrip.serving.going_back import version_to_leave
 from roundtrip.serving.release import change, history, read_release, watch
 from roundtrip.serving.release_steps import promote, roll_back, wait_for_gateway
 from roundtrip.serving.release_steps import stage as load_beside
@@ -196,12 +197,13 @@ def test_somebody_who_rolls_back_by_hand_ends_the_watch(setting: Setting, spoilt
     setting.release("1")
     stage(setting, spoilt_versions["good"])
     with callers(setting) as seen:
-        by_hand = threading.Timer(3, roll_back, args=(setting.name, "2"), kwargs={"why": "by hand"})
+        by_hand = threading.Timer(3, lambda: roll_back(setting.name, version_to_leave(setting.name).version, why="by hand"))
         by_hand.start()
         with pytest.raises(ReleaseConflict, match="somebody else changed it"):
             stand_canary(standing(setting, rollout=replace(QUICK, canary_requests=10**6)))
         by_hand.join()
     assert {status for status, _ in seen} == {200}
+    assert (history(setting.name)[-1].version, read_release(setting.name).live.version) == ("2", "1")  # type: ignore[union-attr]
 
 
 def test_a_first_version_has_nothing_to_stand_beside(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
