@@ -281,7 +281,15 @@ def test_the_releases_of_every_use_case_are_listed_without_postgresql_and_a_hist
     offline_gateway: TestClient, remembered_release: dict[str, str]
 ) -> None:
     listed = {entry["use_case"]: entry for entry in offline_gateway.get("/v1/models").json()["models"]}
-    assert listed["tiny"] == {"use_case": "tiny", "generation": 2, "live": remembered_release, "previous": None, "candidate": None}
+    assert listed["tiny"] == {
+        "use_case": "tiny",
+        "generation": 2,
+        "live": remembered_release,
+        "previous": None,
+        "candidate": None,
+        "stage": "staged",
+        "share": 0,
+    }
     assert listed["waiting"]["live"] is None
     away = offline_gateway.get("/v1/models/tiny")
     assert (away.status_code, away.headers["retry-after"]) == (503, "10")
