@@ -32,6 +32,7 @@ import numpy as np
 import psycopg
 import torch
 import tritonclient.http
+from torch import nn
 from tritonclient.utils import np_to_triton_dtype
 
 from benchmarks.keep_result import keep_result
@@ -59,6 +60,7 @@ ROWS = 500
 """Different rows, sent in turn."""
 TRITON = ("Triton, gRPC", "Triton, HTTP")
 GOALS = {"share of Triton at concurrency 32": 0.65, "p95 at 200 requests a second [ms]": 5.0}
+HEAD_SPREAD = 10.0
 PLACES = {"carrier": 16, "origin": 3, "destination": 105, "manufacturer": 35}
 """Category → number of its values, as in the year's flights."""
 
@@ -92,18 +94,29 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def build(folder: Path) -> tuple[ModelContract, Path]:
     """A version of flight_eta's contract and declared recipe with random weights, under a name of its own."""
+    contract = bench_contract()
+    folder.mkdir()
+    build_version(random_network(contract, seed=1), contract, folder)
+    return contract, folder
+
+
+def bench_contract() -> ModelContract:
+    """flight_eta's, under a name of its own."""
     named = replace(USE_CASE, name=f"bench_{secrets.token_hex(4)}")
-    contract = ModelContract.of(named, {name: [f"{name[:2]}{number}" for number in range(count)] for name, count in PLACES.items()})
-    torch.manual_seed(1)
+    return ModelContract.of(named, {name: [f"{name[:2]}{number}" for number in range(count)] for name, count in PLACES.items()})
+
+
+def random_network(contract: ModelContract, *, seed: int) -> Network:
+    """Random weights, the head's too: networks of different seeds give every row different answers."""
+    torch.manual_seed(seed)
     network = Network(NetworkShape.of(contract, USE_CASE.recipe)).eval()
     network.minimum.copy_(torch.tensor([entry.minimum or 0.0 for entry in contract.numbers]))
     network.maximum.copy_(torch.tensor([entry.maximum or 0.0 for entry in contract.numbers]))
     network.typical.copy_((network.minimum + network.maximum) / 2)
     steps = torch.linspace(0, 1, network.edges.shape[1])
     network.edges.copy_(network.minimum[:, None] + (network.maximum - network.minimum)[:, None] * steps)
-    folder.mkdir()
-    build_version(network, contract, folder)
-    return contract, folder
+    nn.init.normal_(network.head.weight, std=HEAD_SPREAD)
+    return network
 
 
 def random_rows(contract: ModelContract) -> list[dict[str, Value]]:
@@ -123,7 +136,7 @@ def random_rows(contract: ModelContract) -> list[dict[str, Value]]:
 
 def gateway_target(url: str, contract: ModelContract, rows: Sequence[dict[str, Value]]) -> Load:
     bodies = [json.dumps({"instances": [row]}).encode() for row in rows]
-    return _load(f"{url}/v1/models/{contract.use_case}:predict", bodies, {"X-API-Key": settings().gateway_key})
+    return load_of(f"{url}/v1/models/{contract.use_case}:predict", bodies, {"X-API-Key": settings().gateway_key})
 
 
 def triton_targets(stack: Stack, contract: ModelContract, released: ReleasedVersion, rows: Sequence[dict[str, Value]]) -> dict[str, Load]:
@@ -142,12 +155,12 @@ def triton_targets(stack: Stack, contract: ModelContract, released: ReleasedVers
     headers = {"Inference-Header-Content-Length": str(json_size), "admin-key": settings().triton_admin_key}
     path = f"/v2/models/{released.triton_model}/versions/{released.version}/infer"
     return {
-        TRITON[0]: _load(f"grpc://{settings().triton_url}", over_grpc, {}),
-        TRITON[1]: _load(f"{stack.url('triton_http')}{path}", over_http, headers),
+        TRITON[0]: load_of(f"grpc://{settings().triton_url}", over_grpc, {}),
+        TRITON[1]: load_of(f"{stack.url('triton_http')}{path}", over_http, headers),
     }
 
 
-def _load(url: str, bodies: Sequence[bytes], headers: dict[str, str]) -> Load:
+def load_of(url: str, bodies: Sequence[bytes], headers: dict[str, str]) -> Load:
     return Load(url=url, headers=headers, bodies=[base64.b64encode(body).decode() for body in bodies], concurrency=1, seconds=1)
 
 
