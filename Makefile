@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-gateway bench-loop bench-quality bench-readers bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench
+.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-gateway bench-loop bench-quality bench-readers bench-serving bench-serving-faults bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench .roundtrip/bench_peers .roundtrip/bench_mlserver
 MONTHS ?= 6
 FACTORS ?= 1,10,100
 
@@ -42,7 +42,7 @@ down:  ## stop all that was started
 	@$(BIN)/roundtrip down
 
 clean:  ## stop all that was started and remove .roundtrip
-	@if [ -x $(BIN)/roundtrip ]; then for home in .roundtrip .roundtrip/end_to_end; do ROUNDTRIP_HOME=$$home $(BIN)/roundtrip down; done; fi
+	@if [ -x $(BIN)/roundtrip ]; then for home in .roundtrip .roundtrip/end_to_end .roundtrip/bench_faults; do ROUNDTRIP_HOME=$$home $(BIN)/roundtrip down; done; fi
 	@rm -rf .roundtrip
 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
@@ -53,6 +53,8 @@ lock: setup  ## resolve the requirements anew
 	@$(LOCK) docker/local_stack/source_data.in --no-deps --output-file docker/local_stack/source_data.txt
 	@$(LOCK) docker/local_stack/source_data_build.in --output-file docker/local_stack/source_data_build.txt
 	@$(LOCK) benchmarks/etl/requirements.in --output-file benchmarks/etl/requirements.txt
+	@$(LOCK) benchmarks/serving/requirements_peers.in --output-file benchmarks/serving/requirements_peers.txt
+	@$(LOCK) benchmarks/serving/requirements_mlserver.in --output-file benchmarks/serving/requirements_mlserver.txt
 
 bench-audit: setup  ## what checking a partition costs beside building it
 	@$(BIN)/python -m benchmarks.audit
@@ -91,3 +93,14 @@ bench-readers: setup  ## what bad rows cost, against a clean file of a million
 bench-gateway: setup  ## the gateway under load beside Triton itself (BEFORE=COMMIT: and beside an earlier gateway)
 	@$(BIN)/roundtrip up gateway triton
 	@$(BIN)/python -m benchmarks.serving.gateway_load $(if $(BEFORE),--before $(BEFORE))
+
+.roundtrip/bench_peers .roundtrip/bench_mlserver: .roundtrip/bench_%: setup
+	@test -x $@/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $@
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $@/bin/python benchmarks/serving/requirements_$*.txt
+
+bench-serving: .roundtrip/bench_peers .roundtrip/bench_mlserver  ## the gateway beside MLServer, BentoML, Ray Serve, mlflow, FastAPI and Triton itself (ten minutes)
+	@$(BIN)/roundtrip up gateway triton
+	@$(BIN)/python -m benchmarks.serving.peers
+
+bench-serving-faults: setup  ## releases, kills and outages under a constant load, in a stack of its own (ten minutes)
+	@$(BIN)/python -m benchmarks.serving.faults
