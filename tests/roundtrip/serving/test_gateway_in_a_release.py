@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 import tritonclient.http
 
+from roundtrip.cli.stack.layout import Stack
+from roundtrip.cli.stack.processes import descendants
+from roundtrip.cli.stack.records import recorded
 from roundtrip.contracts.errors import ReleaseConflict
 from roundtrip.serving.http_headers import DEADLINE
 from roundtrip.serving.release import history, read_release
@@ -129,6 +133,19 @@ def test_the_gateway_shows_the_releases_and_who_changed_them_why(setting: Settin
     ]  # fmt: skip
     assert all(entry["who"] and entry["at"] for entry in shown["history"])
     assert setting.name in [entry["use_case"] for entry in setting.client.get("/v1/models").json()["models"]]
+
+
+def test_a_killed_backend_process_of_the_live_version_is_started_again_and_no_request_fails(setting: Setting, stack: Stack) -> None:
+    setting.release("1")
+    live, server = read_release(setting.name).live, recorded(stack, "triton")
+    assert live is not None and server is not None
+    backend = f"/{live.triton_model}/{live.version}/"
+    (stub,) = (pid for pid in descendants(server.pid) if backend in Path(f"/proc/{pid}/cmdline").read_text())
+    with traffic(setting) as seen:
+        os.kill(stub, signal.SIGKILL)
+        wait_until(lambda: setting.served_by() == "onnxruntime", "ONNX Runtime answers")
+        wait_until(lambda: setting.served_by() == "triton", "Triton answers again")
+    assert {status for status, _, _ in seen} == {200}
 
 
 def test_without_postgresql_the_gateway_goes_on_and_starts_again_after_kill_9_with_its_log_complete(setting: Setting, home: Path) -> None:
