@@ -356,6 +356,8 @@ def seen(fault: Happened, called: Sequence[Called], scene: Scene, expected: Mapp
     within = [each for each in called if from_ <= each.due < until]
     asked_once = [each for each in within if not each.tries_again]
     patient = [each for each in within if each.tries_again]
+    if not asked_once or not patient:
+        sys.exit(f"the caller was to send {RATE:g} requests a second, and sent none in {fault.name!r}: leave it more of the machine.")
     good = [each for each in asked_once if each.good]
     moments = [from_, *sorted(min(each.ended, until) for each in good), until]
     gap = max(after - before for before, after in pairwise(moments))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.serving.steady_caller import Called
-from roundtrip.evaluation.drawing import BLUE, GREEN, INK, ORANGE, QUIET, as_png, legend, new_figure
+from roundtrip.evaluation.drawing import BLUE, GREEN, INK, ORANGE, QUIET, as_png, new_figure
 
 
 def picture(called: Sequence[Called], faults: Mapping[str, tuple[float, float]]) -> bytes:
@@ -27,8 +27,8 @@ def picture(called: Sequence[Called], faults: Mapping[str, tuple[float, float]])
     )
     top = float(np.sum(counts, axis=0).max())
     for name, (start, end) in faults.items():
-        axes.axvspan(start - begun, max(end, start + 1) - begun, color=QUIET, alpha=0.6, zorder=3, linewidth=0)
+        axes.axvspan(start - begun, max(end, start + 1) - begun, color=QUIET, alpha=0.45, zorder=3, linewidth=0)
         axes.text(start - begun, 1.02 * top, name, rotation=25, fontsize=7, color=INK, va="bottom")
-    axes.set(xlabel="seconds", ylabel="answers a second", xlim=(0, seconds), ylim=(0, 1.45 * top))
-    legend(axes)
+    axes.set(xlabel="seconds", ylabel="answers a second", xlim=(0, seconds), ylim=(0, 1.7 * top))
+    axes.legend(loc="upper left", ncols=len(kinds), frameon=False, labelcolor=INK, fontsize=8)
     return as_png(figure)

@@ -24,6 +24,8 @@ from roundtrip.contracts.errors import RoundtripError
 from roundtrip.serving.client import AsyncClient
 
 OK = 200
+IDLE_S = 3.0
+"""Seconds after which a free connection is not used again: the gateway closes it after five, perhaps just when a request is on its way."""
 
 
 class Calls(msgspec.Struct, kw_only=True):
@@ -81,6 +83,7 @@ class KeptConnection(HttpConnection):
         super().__init__(load)
         self.received = bytearray()
         self.closed = False
+        self.used_at = 0.0
 
     def data_received(self, data: bytes) -> None:
         if self._answered is not None and not self._answered.done():
@@ -93,10 +96,19 @@ class KeptConnection(HttpConnection):
         self.closed = True
         super().connection_lost(error)
 
+    def can_be_used(self) -> bool:
+        """Whether a request may go over it; closes one that was free for too long."""
+        if not self.closed and time.monotonic() - self.used_at < IDLE_S:
+            return True
+        if self._transport is not None:
+            self._transport.close()
+        return False
+
     async def answer(self, body: bytes) -> tuple[int, bytes]:
         """Status and body."""
         self.received.clear()
         await self.ask(body)
+        self.used_at = time.monotonic()
         head, _, content = bytes(self.received).partition(b"\r\n\r\n")
         return int(head.split(b" ", 2)[1]), content
 
@@ -132,7 +144,7 @@ class BareCaller:
 
     async def _connected(self) -> KeptConnection:
         while self._free:
-            if not (connection := self._free.pop()).closed:
+            if (connection := self._free.pop()).can_be_used():
                 return connection
         address = urlsplit(self._load.url)
         loop = asyncio.get_running_loop()
