@@ -17,6 +17,8 @@ from roundtrip.serving.gateway.problems import Problem
 
 LARGEST_BODY = 2 * 2**20
 """Bytes of a request body at most: 1,024 rows of a contract with twenty inputs are 0.7 MB."""
+LOADED_AFTER_S = 1
+"""Seconds after which a caller should ask again for a live version that is being loaded, as after each start of the gateway."""
 RETRY_AFTER_S = 10
 """Seconds after which a caller should ask again for a use case that has no live version yet."""
 
@@ -63,10 +65,12 @@ async def live_model(use_case: str, request: Request) -> LiveModel:
     if model is not None:
         return model
     check_known(use_case, request)
+    live = follower.releases[use_case].live
+    if live is not None:
+        retry = {"Retry-After": str(LOADED_AFTER_S)}
+        raise Problem(503, f"version {live.version} of {use_case!r} is being loaded here: ask again in a second.", headers=retry)
     raise Problem(
-        503,
-        f"{use_case!r} has no live version here yet: none was promoted, or it is being loaded. Ask again later.",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
+        503, f"{use_case!r} has no live version: none was promoted yet. Ask again later.", headers={"Retry-After": str(RETRY_AFTER_S)}
     )
 
 
