@@ -33,6 +33,7 @@ from benchmarks.serving.gateway_load import (
     CONCURRENCIES,
     STEADY_CONNECTIONS,
     STEADY_RATE,
+    MeasuredTarget,
     build,
     gateway_target,
     load_of,
@@ -44,7 +45,7 @@ from benchmarks.serving.gateway_load import (
     running_gateway,
     triton_targets,
 )
-from benchmarks.serving.load_client import Load, Measured
+from benchmarks.serving.load_client import Load
 from roundtrip.cli.stack.environment import addresses
 from roundtrip.cli.stack.layout import load_stack
 from roundtrip.cli.stack.processes import descendants, memory_mib, process_of, stop_all
@@ -158,7 +159,7 @@ class Target:
         return round(sum(map(memory_mib, self.processes)))
 
 
-Figures = dict[str, Measured]
+Figures = dict[str, MeasuredTarget]
 
 
 def main() -> None:
@@ -273,7 +274,7 @@ def measure(name: str, load: Load) -> Figures:
     shapes[f"{STEADY_RATE:g} a second"] = {"concurrency": STEADY_CONNECTIONS, "rate": STEADY_RATE}
     measured: Figures = {}
     for shape, asked_for in shapes.items():
-        measured[shape] = found = run_client(msgspec.structs.replace(load, seconds=SECONDS, **asked_for))
+        measured[shape] = found = run_client(msgspec.structs.replace(load, seconds=SECONDS, **asked_for), server=None)
         print(
             f"{name}, {shape}: {found.requests_per_s:.0f} req/s, p50 {found.p50_ms:.2f}, p95 {found.p95_ms:.2f}, "
             f"p99 {found.p99_ms:.2f} ms, {found.failed} failed, client {found.client_cores:.2f} cores",
