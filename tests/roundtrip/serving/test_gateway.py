@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -11,13 +12,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from roundtrip.contracts.model_contract import Value
+from roundtrip.contracts.settings import settings
 from roundtrip.serving.gateway import live_model
 from roundtrip.serving.gateway.access_log import WRITE_S
+from roundtrip.serving.gateway.app import create_app
 from roundtrip.serving.gateway.guards import LARGEST_BODY
 from roundtrip.serving.http_headers import DEADLINE
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.triton_repository import LARGEST_BATCH
 from tests.roundtrip.serving.conftest import KEY
+from tests.roundtrip.serving.gateway_process import wait_until
 from tests.roundtrip.serving.tiny_version import ROW
 
 PREDICT = "/v1/models/tiny:predict"
@@ -111,6 +115,14 @@ def test_an_unknown_use_case_is_not_found_and_one_without_a_live_version_says_wh
     assert offline_gateway.post("/v1/models/nothing:predict", json={}).status_code == 404
     waiting = offline_gateway.post("/v1/models/waiting:predict", json={"instances": [ROW]})
     assert (waiting.status_code, waiting.headers["retry-after"]) == (503, "10")
+
+
+def test_a_live_version_that_is_not_loaded_yet_is_to_be_asked_for_again_in_a_second(remembered_release: dict[str, str], home: Path) -> None:
+    shutil.rmtree(home.parent / "store" / "models")
+    with TestClient(create_app(settings()), headers={"X-API-Key": KEY}) as gateway:
+        wait_until(lambda: "is being loaded" in gateway.post(PREDICT, json={"instances": [ROW]}).text, "the document is read")
+        answer = gateway.post(PREDICT, json={"instances": [ROW]})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 def test_a_wrong_path_and_a_wrong_method_are_problems_too(offline_gateway: TestClient) -> None:
