@@ -28,6 +28,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.keep_result import keep_result
 from benchmarks.serving.faults_picture import picture
@@ -345,9 +346,9 @@ def check_apart(expected: Mapping[str, Predictions]) -> None:
             sys.exit("two versions give the same answer to a row: the bench could not tell them apart. Take other seeds.")
 
 
-def same(found: Predictions, wanted: Predictions) -> np.ndarray:
+def same(found: Predictions, wanted: Predictions) -> NDArray[np.bool_]:
     """Row by row."""
-    return np.isclose(found, wanted, rtol=CLOSE, atol=CLOSE_MINUTES).all(axis=1)
+    return np.all(np.isclose(found, wanted, rtol=CLOSE, atol=CLOSE_MINUTES), axis=1)
 
 
 def seen(fault: Happened, called: Sequence[Called], scene: Scene, expected: Mapping[str, Predictions]) -> Seen:

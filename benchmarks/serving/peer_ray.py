@@ -32,7 +32,7 @@ def main() -> None:
         _temp_dir=scratch,
     )  # fmt: skip
     serve.start(http_options={"host": "127.0.0.1", "port": int(port)}, logging_config={"enable_access_log": False})
-    serve.run(RayRows.bind(), blocking=True)
+    serve.run(RayRows.bind(), blocking=True)  # type: ignore[attr-defined]  # the decorator makes a deployment of it
 
 
 if __name__ != "__main__":

@@ -147,8 +147,8 @@ class BareCaller:
             if (connection := self._free.pop()).can_be_used():
                 return connection
         address = urlsplit(self._load.url)
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: KeptConnection(self._load), address.hostname, address.port)
+        host, port = address.hostname or "127.0.0.1", address.port or 80
+        _, connection = await asyncio.get_running_loop().create_connection(lambda: KeptConnection(self._load), host, port)
         return connection
 
 
