@@ -1,10 +1,11 @@
 from operators.release_approval import side_by_side
+from roundtrip.contracts.receipts import Figure
 
-FOUND = {"mae": 9.876, "skill": 0.2, "skill_low": 0.1, "skill_high": 0.3, "coverage": 0.801}
+FOUND: dict[str, Figure] = {"mae": 9.876, "skill": 0.2, "skill_low": 0.1, "skill_high": 0.3, "coverage": 0.801}
 
 
 def test_candidate_champion_and_baseline_stand_side_by_side() -> None:
-    evaluation = {
+    evaluation: dict[str, Figure] = {
         "candidate": FOUND,
         "champion": FOUND | {"mae": 10.5},
         "champion_version": "3",
@@ -23,5 +24,11 @@ def test_candidate_champion_and_baseline_stand_side_by_side() -> None:
 
 
 def test_before_the_first_release_there_is_no_champion() -> None:
-    evaluation = {"candidate": FOUND, "champion": None, "champion_version": None, "baseline_mae": 12.0, "held_out_rows": 5}
+    evaluation: dict[str, Figure] = {
+        "candidate": FOUND,
+        "champion": None,
+        "champion_version": None,
+        "baseline_mae": 12.0,
+        "held_out_rows": 5,
+    }
     assert "champion" not in side_by_side(evaluation, unit="min")

@@ -25,7 +25,7 @@ class _Parameter(TypedDict):
 
 PREDICT_PROBLEMS = (400, 401, 403, 404, 406, 413, 415, 422, 429, 503, 504)
 
-DEADLINE: Document = {
+DEADLINE_PARAMETER: Document = {
     "name": DEADLINE,
     "in": "header",
     "required": False,
@@ -41,7 +41,7 @@ def openapi_document(app: FastAPI, models: dict[str, LiveModel]) -> Document:
     schemas.update(_definitions(InferRequest, ProblemDetails))
     infer = paths["/v2/models/{use_case}/infer"]["post"]
     infer["requestBody"] = {"required": True, "content": _json(_reference(InferRequest))}
-    infer["parameters"].append(DEADLINE)
+    infer["parameters"].append(DEADLINE_PARAMETER)
     _name_use_cases(paths, sorted(models))
     for name, model in sorted(models.items()):
         schemas.update(_definitions(model.request, model.response))
@@ -63,7 +63,7 @@ def _predict_operation(name: str, model: LiveModel) -> Document:
         "summary": f"Predict with version {model.released.version} of {name}",
         "operationId": f"predict_{name}",
         "security": [{"APIKeyHeader": []}],
-        "parameters": [DEADLINE],
+        "parameters": [DEADLINE_PARAMETER],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": _reference(model.request), "example": {"instances": [model.contract.example()]}}},

@@ -20,8 +20,7 @@ from roundtrip.serving.gateway.guards import LARGEST_BODY
 from roundtrip.serving.http_headers import DEADLINE
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.triton_repository import LARGEST_BATCH
-from tests.roundtrip.serving.conftest import KEY
-from tests.roundtrip.serving.gateway_process import wait_until
+from tests.roundtrip.serving.gateway_process import KEY, wait_until
 from tests.roundtrip.serving.tiny_version import ROW
 
 PREDICT = "/v1/models/tiny:predict"

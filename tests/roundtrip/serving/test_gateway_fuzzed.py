@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.roundtrip.serving.conftest import KEY, gateway_process
+from tests.roundtrip.serving.conftest import gateway_process
+from tests.roundtrip.serving.gateway_process import KEY
 
 CONFIGURATION = """
 headers = { "X-API-Key" = "${ROUNDTRIP_GATEWAY_KEY}" }

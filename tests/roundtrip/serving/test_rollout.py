@@ -42,7 +42,7 @@ class Spoilt(nn.Module):
         super().__init__()
         self.network = network
         self.how = how
-        self.register_buffer("matrix", torch.randn(3000, 3000) / 3000)
+        self.matrix = nn.Buffer(torch.randn(3000, 3000) / 3000)
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
         good = self.network(numbers, categories)
