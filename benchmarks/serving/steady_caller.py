@@ -24,6 +24,8 @@ from roundtrip.contracts.errors import RoundtripError
 from roundtrip.serving.client import AsyncClient
 
 OK = 200
+LONGEST_ERROR = 160
+"""Characters of what an answer that is no success says."""
 IDLE_S = 3.0
 """Seconds after which a free connection is not used again: the gateway closes it after five, perhaps just when a request is on its way."""
 
@@ -132,7 +134,7 @@ class BareCaller:
             return {"error": type(error).__name__}
         self._free.append(connection)
         if status != OK:
-            return {"status": status, "error": content.decode(errors="replace")[:200]}
+            return {"status": status, "error": content.decode(errors="replace")[:LONGEST_ERROR]}
         said = msgspec.json.decode(content)
         (prediction,) = said["predictions"]
         return {
@@ -163,7 +165,7 @@ class PatientCaller:
         try:
             answer = await self._client.predict([self._rows[row]])
         except RoundtripError as error:
-            return {"error": str(error)[:200]}
+            return {"error": str(error)[:LONGEST_ERROR]}
         (prediction,) = answer.predictions
         return {
             "status": OK,
