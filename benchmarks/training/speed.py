@@ -2,7 +2,7 @@
 
 `make bench-training`. Three rounds, Roundtrip and the plain loop (plain_rank.py) one after the other in each, on flight_eta's year;
 then the way from Delta tables on this disk for one year and for thirty (10 million rows). The result is committed as
-benchmarks/results/training_<hardware>_<date>.json.
+benchmarks/results/training_<hardware>_<date>.json; it is kept after each part, for the whole takes twenty minutes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
@@ -37,20 +38,23 @@ GOALS = {"ratio": 0.95, "checkpoint_share": 0.03, "start_cpu_s": 15, "first_step
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(dir=REPOSITORY / ".roundtrip") as name:
-        scratch = Path(name)
+    with tempfile.TemporaryDirectory(dir=REPOSITORY / ".roundtrip") as folder:
+        scratch = Path(folder)
         rows = labelled_year(scratch / "year")
-        result = {
-            "what": "flight_eta's network trained on the rows of 2013",
-            "rows": rows.num_rows,
-            "recipe": asdict(RECIPE),
-            "goals": GOALS,
-            "beside_plain_pytorch": [beside_plain(scratch / f"ranks-{ranks}", rows, ranks) for ranks in (1, 2)],
-            "start_cpu_s": start_cpu_s(scratch / "start", rows.slice(0, JUST_STARTED)),
-            "from_delta": [from_delta(scratch / f"years-{years}", rows, years) for years in YEARS],
-        }
-    path = keep_result("training", result)
-    print(f"Kept as {path}")
+        what = {"what": "flight_eta's network trained on the rows of 2013", "rows": rows.num_rows, "recipe": asdict(RECIPE), "goals": GOALS}
+        parts: dict[str, object] = {}
+        for name, part in measurements(scratch, rows):
+            parts[name] = part
+            print(f"{name}: {json.dumps(part)}\nKept in {keep_result('training', what | parts)}", flush=True)
+
+
+def measurements(scratch: Path, rows: pa.Table) -> Iterator[tuple[str, object]]:
+    """Each part and what was measured."""
+    for ranks in (1, 2):
+        yield f"beside_plain_pytorch_ranks_{ranks}", beside_plain(scratch / f"ranks-{ranks}", rows, ranks)
+    yield "start_cpu_s", start_cpu_s(scratch / "start", rows.slice(0, JUST_STARTED))
+    for years in YEARS:
+        yield f"from_delta_years_{years}", from_delta(scratch / f"years-{years}", rows, years)
 
 
 def beside_plain(folder: Path, rows: pa.Table, ranks: int) -> dict[str, object]:
@@ -65,15 +69,13 @@ def beside_plain(folder: Path, rows: pa.Table, ranks: int) -> dict[str, object]:
         leave_rows(folder / f"plain-{number}", rows, rows.slice(0, JUST_STARTED), recipe)
         run_ranks("plain_rank", folder / f"plain-{number}")
         plain += [epoch["samples_per_second"] for epoch in json.loads((folder / f"plain-{number}" / "epochs.json").read_text())][1:]
-    return _told(
-        {
-            "ranks": ranks,
-            "rows_per_second": round(median(ours)),
-            "plain_rows_per_second": round(median(plain)),
-            "ratio": round(median(ours) / median(plain), 3),
-            "checkpoint_share": round(median(shares), 4),
-        }
-    )
+    return {
+        "ranks": ranks,
+        "rows_per_second": round(median(ours)),
+        "plain_rows_per_second": round(median(plain)),
+        "ratio": round(median(ours) / median(plain), 3),
+        "checkpoint_share": round(median(shares), 4),
+    }
 
 
 def start_cpu_s(folder: Path, rows: pa.Table) -> float:
@@ -94,13 +96,7 @@ def from_delta(folder: Path, rows: pa.Table, years: int) -> dict[str, object]:
     run_ranks("from_delta_rank", folder)
     ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
     shutil.rmtree(folder)
-    return _told({"rows": snapshot.rows, "megabytes_encoded": round(snapshot.rows * 4 * (len(USE_CASE.inputs) + 1) / 1e6), "ranks": ranks})
-
-
-def _told(found: dict[str, object]) -> dict[str, object]:
-    """Said at once: the whole takes twenty minutes."""
-    print(json.dumps(found), flush=True)
-    return found
+    return {"rows": snapshot.rows, "megabytes_encoded": round(snapshot.rows * 4 * (len(USE_CASE.inputs) + 1) / 1e6), "ranks": ranks}
 
 
 def write_year(rows: pa.Table, year: int) -> None:
