@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.contracts.errors import RoundtripError
 from roundtrip.contracts.receipts import RunFolder, job_parser
-from roundtrip.training.ranks import end_with_parent
 from use_cases import use_case_named
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.training.chosen_recipe import use_case_of_run
-from roundtrip.training.ranks import Nodes, add_node_options, become_torchrun, end_with_parent, rank, started_by_torchrun
+from roundtrip.training.ranks import Nodes, add_node_options, become_torchrun, rank, started_by_torchrun
 from roundtrip.training.run_rank import follow, lead
 from use_cases import use_case_named
 

@@ -178,7 +178,7 @@ def kills(scene: Scene) -> Iterator[Happened]:
     stub = f"/{live.triton_model}/{live.version}/"
     yield happen("kill -9 of Triton", lambda: kill(scene, "triton", "/bin/tritonserver"), least_s=KILL_S)
     yield happen("kill -9 of its Python stub", lambda: kill(scene, "triton", stub), least_s=KILL_S)
-    yield happen("kill -9 of the gateway", lambda: kill(scene, "gateway", "roundtrip.serving.gateway"), least_s=KILL_S)
+    yield happen("kill -9 of the gateway's worker", lambda: kill(scene, "gateway", "--listening-fd"), least_s=KILL_S)
 
 
 def outages(scene: Scene) -> Iterator[Happened]:

@@ -12,12 +12,13 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.mapped_rows import mapped_rows, write_rows
-from roundtrip.training.ranks import become_torchrun, end_with_parent, rank, started_by_torchrun
+from roundtrip.training.ranks import become_torchrun, rank, started_by_torchrun
 from roundtrip.training.spread_network import SpreadNetwork
 from use_cases.flight_eta.declaration import USE_CASE
 

@@ -18,11 +18,12 @@ import msgspec
 import pyarrow.parquet as pq
 
 from benchmarks.training.trained import BEGINS
+from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
-from roundtrip.training.ranks import Nodes, add_node_options, become_torchrun, end_with_parent, rank, started_by_torchrun
+from roundtrip.training.ranks import Nodes, add_node_options, become_torchrun, rank, started_by_torchrun
 from roundtrip.training.rows import training_data
 from roundtrip.training.training_record import CONTRACT_FILE
 from use_cases.flight_eta.declaration import USE_CASE

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 
 from roundtrip.contracts.errors import BadNodes
 
-_PR_SET_PDEATHSIG = 1
 _ONLY_RANK = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "GLOO_SOCKET_IFNAME": "lo"}
 SHUTDOWN_S = 5
 """Seconds that torchrun gives the other ranks to end when one has failed; a stopped one must be killed, and nothing is lost with it."""
@@ -91,19 +88,6 @@ def only_rank() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def end_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it is gone, however it went (prctl(2), PR_SET_PDEATHSIG).
-
-    torchrun starts each rank in a session of its own: a kill -9 of torchrun, or of its process group, would leave ranks training
-    beside those of the next attempt, into the same checkpoints. So would a kill -9 of a tuning leave its trials.
-    """
-    parent = os.getppid()
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it went before the kernel knew
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int, nodes: Nodes | None = None) -> None:

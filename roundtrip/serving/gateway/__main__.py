@@ -1,66 +1,97 @@
-"""Serve the gateway: `python -m roundtrip.serving.gateway`. Address and keys come from the environment (settings.py)."""
+"""Serve the gateway: `python -m roundtrip.serving.gateway`. Address and keys come from the environment (settings.py).
+
+This process only holds the listening socket, and keeps a worker going that answers. When the worker is killed, whoever comes until the next
+one answers waits in the socket's queue, and is not refused.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 from urllib.parse import urlsplit
 
-import uvicorn
-from fastapi import FastAPI
-
+from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.contracts.settings import settings
-from roundtrip.serving.gateway.app import create_app
 
-DRAIN_S = 3.0
-"""Seconds that the gateway goes on answering after SIGTERM, no longer ready: a balancer that asks every second is gone by then."""
-LAST_REQUESTS_S = 10
-"""Seconds that running requests have to finish after that."""
+QUEUE = 2048
+"""Connections that may wait for the next worker: ten seconds of 200 callers a second."""
+PORT_WITHIN_S = 5.0
+"""Seconds in which the port must become free: the worker of a gateway that was killed is gone a moment after it."""
+SETTLED_S, MOST_UNSETTLED = 30.0, 3
+"""A worker that lives less long counts as unsettled; after so many of them in a row the gateway ends, and its supervisor says so."""
 
 log = logging.getLogger(__name__)
 
 
-class DrainingServer(uvicorn.Server):
-    """uvicorn closes its socket at SIGTERM, which callers behind a balancer would see as refused connections. This one drains first."""
-
-    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_s: float) -> None:
-        super().__init__(config)
-        self._app = app
-        self._drain_s = drain_s
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first SIGTERM begins to drain; any other signal, and a second one, stops at once, as uvicorn does."""
-        if sig != signal.SIGTERM or self._app.state.draining:
-            super().handle_exit(sig, frame)
-            return
-        self._app.state.draining = True
-        log.info("stopping: no longer ready, and answers for %.1f s more", self._drain_s)
-        loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(loop.call_later, self._drain_s, super().handle_exit, sig, frame)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serve at ROUNDTRIP_GATEWAY_URL until SIGTERM. One process: on two cores a second one adds nothing."""
     parser = argparse.ArgumentParser(prog="python -m roundtrip.serving.gateway", description=__doc__)
-    parser.add_argument("--drain-s", type=float, default=DRAIN_S, help="seconds to go on answering after SIGTERM (default: %(default)s)")
+    parser.add_argument("--drain-s", type=float, default=3.0, help="seconds to go on answering after SIGTERM (default: %(default)s)")
+    parser.add_argument("--listening-fd", type=int, help=argparse.SUPPRESS)
     request = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    address, app = urlsplit(settings().gateway_url), create_app(settings())
-    config = uvicorn.Config(
-        app,
-        host=address.hostname or "127.0.0.1",
-        port=address.port or 80,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=LAST_REQUESTS_S,
-    )
-    DrainingServer(config, app, drain_s=request.drain_s).run()
+    if request.listening_fd is None:
+        sys.exit(Keeper(drain_s=request.drain_s).keep())
+    end_with_parent()
+    from roundtrip.serving.gateway.worker import serve  # a second of imports, which the keeper has no use for
+
+    serve(socket.socket(fileno=request.listening_fd), drain_s=request.drain_s)
+
+
+class Keeper:
+    """Holds the socket and starts workers."""
+
+    def __init__(self, *, drain_s: float) -> None:
+        self._drain_s = drain_s
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    def keep(self) -> int:
+        """Until SIGTERM or SIGINT, which go on to the worker; gives the last one's exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        listener, unsettled = _listener(), 0
+        while True:
+            started = time.monotonic()
+            code = self._run_worker(listener)
+            unsettled = unsettled + 1 if time.monotonic() - started < SETTLED_S else 0
+            if self._stopping or unsettled == MOST_UNSETTLED:
+                return code
+            log.error("the gateway's worker ended with %d: another starts", code)
+
+    def _run_worker(self, listener: socket.socket) -> int:
+        """One worker from its start to its end. In a group of its own: who stops this process's group stops it once, not twice."""
+        if self._stopping:
+            return 0
+        command = [sys.executable, "-m", __spec__.name.removesuffix(".__main__"), "--drain-s", str(self._drain_s)]
+        command += ["--listening-fd", str(listener.fileno())]
+        self._worker = subprocess.Popen(command, pass_fds=[listener.fileno()], process_group=0)
+        if self._stopping:
+            self._worker.terminate()
+        return self._worker.wait()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        if self._worker is not None:
+            self._worker.send_signal(number)
+
+
+def _listener() -> socket.socket:
+    """The socket at ROUNDTRIP_GATEWAY_URL. Raises OSError when somebody else has the port."""
+    address, deadline = urlsplit(settings().gateway_url), time.monotonic() + PORT_WITHIN_S
+    while True:
+        try:
+            return socket.create_server((address.hostname or "127.0.0.1", address.port or 80), backlog=QUEUE)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":

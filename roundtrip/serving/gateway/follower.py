@@ -50,9 +50,12 @@ class ReleaseFollower:
         """Whether every live version of the documents is loaded here."""
         return self.informed and all(release.live is None or name in self.models for name, release in self.releases.items())
 
+    async def remember(self) -> None:
+        """Load what served when the gateway ran last: until then no request is taken in, and those who come early wait."""
+        await self._take_all(self._read_kept())
+
     async def keep_following(self) -> None:
         """Read the document every POLL_S, for as long as the gateway runs."""
-        await self._take_all(self._read_kept())
         while True:
             await self._look()
             await asyncio.sleep(POLL_S)

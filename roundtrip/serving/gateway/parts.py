@@ -61,6 +61,7 @@ class Parts:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow releases, watch Triton and ship the prediction log until the application stops; then ship what is left."""
+        await self.follower.remember()
         keepers = {
             "following releases": self.follower.keep_following(),
             "copying requests for candidates": self.traffic.keep_copying(),

@@ -13,7 +13,7 @@ from roundtrip.training.ranks import Nodes
 REPOSITORY = Path(__file__).parents[3]
 RANK = """
 import os, time
-from roundtrip.training.ranks import end_with_parent
+from roundtrip.contracts.end_with_parent import end_with_parent
 end_with_parent()
 print(os.getpid(), flush=True)
 time.sleep(60)

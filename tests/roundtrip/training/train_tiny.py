@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.training.checkpoints import Checkpoints, State
 from roundtrip.training.engine import connect_ranks
 from roundtrip.training.loop import Epoch, train
-from roundtrip.training.ranks import end_with_parent, rank
+from roundtrip.training.ranks import rank
 from roundtrip.training.rows import Rows, training_data
 from roundtrip.training.spread_network import SpreadNetwork
 from tests.roundtrip.training.tiny import TINY, tiny_rows

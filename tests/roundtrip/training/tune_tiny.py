@@ -7,9 +7,9 @@ import sys
 import time
 from dataclasses import replace
 
+from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.use_cases import Gate, OneOf, UseCase
-from roundtrip.training.ranks import end_with_parent
 from tests.roundtrip.training.tiny import TINY
 
 GOOD, HOPELESS, DIVERGES = TINY.recipe.learning_rate, 1e-9, 1e38
