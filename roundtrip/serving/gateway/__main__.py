@@ -53,7 +53,7 @@ class Keeper:
         self._stopping = False
 
     def keep(self) -> int:
-        """Until SIGTERM or SIGINT, which go on to the worker; gives the last one's exit code."""
+        """Until SIGTERM or SIGINT, which go on to the worker: then gives 0, and 1 when workers don't settle."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         listener, unsettled = _listener(), 0
@@ -61,16 +61,19 @@ class Keeper:
             started = time.monotonic()
             code = self._run_worker(listener)
             unsettled = unsettled + 1 if time.monotonic() - started < SETTLED_S else 0
-            if self._stopping or unsettled == MOST_UNSETTLED:
-                return code
+            if self._stopping:
+                return 0
+            if unsettled == MOST_UNSETTLED:
+                log.error("%d workers in a row ended within %.0f s, the last with %d: see above", unsettled, SETTLED_S, code)
+                return 1
             log.error("the gateway's worker ended with %d: another starts", code)
 
     def _run_worker(self, listener: socket.socket) -> int:
         """One worker from its start to its end. In a group of its own: who stops this process's group stops it once, not twice."""
         if self._stopping:
             return 0
-        command = [sys.executable, "-m", __spec__.name.removesuffix(".__main__"), "--drain-s", str(self._drain_s)]
-        command += ["--listening-fd", str(listener.fileno())]
+        options = ["--drain-s", str(self._drain_s), "--listening-fd", str(listener.fileno())]
+        command = [sys.executable, "-m", "roundtrip.serving.gateway", *options]
         self._worker = subprocess.Popen(command, pass_fds=[listener.fileno()], process_group=0)
         if self._stopping:
             self._worker.terminate()
