@@ -53,6 +53,8 @@ _SCHEMA_LOCK = 7_251_603
 """Key of the advisory lock that lets one process at a time create the schema: CREATE … IF NOT EXISTS is not safe against itself."""
 
 
+KEPT_GENERATIONS = 50
+"""Generations whose counts of traffic are kept; what a release found is in its receipts."""
 _VERSIONS = ("live", "previous", "candidate")
 Stage = Literal["staged", "shadow", "canary", "paused"]
 """Of a candidate: what it gets of the traffic."""
@@ -184,6 +186,8 @@ def change(release: Release, *, expected_generation: int, stage: str, about: Rel
             "INSERT INTO release_history (use_case, generation, stage, version, digest, who, why) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             entry,
         )
+        forget = "DELETE FROM release_traffic WHERE use_case = %s AND generation <= %s"
+        connection.execute(forget, [release.use_case, generation - KEPT_GENERATIONS])
     return replace(release, generation=generation)
 
 
