@@ -82,11 +82,6 @@ class Counts:
         """Standard deviation of the first output."""
         return _spread(self.rows, self.total, self.squares)
 
-    @property
-    def error_share(self) -> tuple[float, float]:
-        """Ends of the interval for the share of requests that fail (Wilson, 1927)."""
-        return wilson(self.errors, self.requests)
-
     def slower_than(self, seconds: float) -> int:
         """Answered requests that took longer, to the width of a slot."""
         return sum(self.slots[_slot(seconds) + 1 :])
@@ -127,9 +122,8 @@ def faults(candidate: Counts, live: Counts, rollout: Rollout, *, expected_shift:
 
 def _errors(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Found]:
     """Triton away is not the candidate's fault: the live version then fails as often."""
-    low, _ = candidate.error_share
-    _, lives = live.error_share
-    if low > max(rollout.largest_error_share, lives if live.requests else 0.0):
+    low, _ = wilson(candidate.errors, candidate.requests)
+    if low > rollout.largest_error_share + live.errors / max(live.requests, 1):
         beside = f"of the live version {live.errors} of {live.requests}"
         text = f"{candidate.errors} of {candidate.requests} requests got no usable answer, {beside}"
         yield Found("errors", f"{text} (limit {rollout.largest_error_share:.1%})")
@@ -172,7 +166,7 @@ def _predictions(candidate: Counts, live: Counts, rollout: Rollout, expected: fl
 
 
 def wilson(hits: int, tries: int, *, z: float = Z) -> tuple[float, float]:
-    """Ends of the score interval for a share."""
+    """Ends of the score interval for a share (Wilson, 1927)."""
     if not tries:
         return 0.0, 1.0
     share, weight = hits / tries, z * z / tries
