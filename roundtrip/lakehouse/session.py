@@ -16,6 +16,9 @@ from roundtrip.contracts.settings import settings
 
 _GONE = ("UNAVAILABLE", "stopped SparkContext", "SESSION_NOT_FOUND", "NO_ACTIVE_SESSION", "SESSION_CLOSED", "SESSION_CHANGED")
 """What an error says when the server is away, or is back and has forgotten the session (tried with 4.2.0)."""
+_computed: list[DataFrame] = []
+"""Kept until the session is stopped. pyspark 4.2 calls the server when the garbage collector finds such a frame, in whichever thread that
+is: in one that gRPC was starting, the call waited for a lock that its starter held, for good."""
 
 
 @contextmanager
@@ -37,6 +40,7 @@ def spark_session() -> Iterator[SparkSession]:
             yield session
     finally:
         session.stop()
+        _computed.clear()
 
 
 def computed(frame: DataFrame) -> DataFrame:
@@ -46,7 +50,8 @@ def computed(frame: DataFrame) -> DataFrame:
     were more than its heap. It is a checkpoint, not a cache: Spark shares cached plans between sessions, and would answer for a file
     that landed again.
     """
-    return frame.localCheckpoint(storageLevel=StorageLevel.DISK_ONLY)
+    _computed.append(frame.localCheckpoint(storageLevel=StorageLevel.DISK_ONLY))
+    return _computed[-1]
 
 
 @contextmanager
