@@ -115,14 +115,13 @@ def rollback(use_case: UseCaseName, why: Why, as_json: Json = False) -> None:
 
 
 def document_shown(release: Release) -> str:
-    """The document's members, a line each."""
+    """Its versions, a line each; the candidate with the stage that it is at."""
     lines = [f"{release.use_case}, generation {release.generation}"]
-    for member, entry in release.to_document().items():
-        if isinstance(entry, dict):
-            told = f"version {entry['version']} (digest {str(entry['digest'])[:DIGEST_SHOWN]}…)"
-        else:
-            told = "none" if entry is None else str(entry)
-        lines.append(f"{member:>10}: {told}")
+    for name, entry in (("live", release.live), ("previous", release.previous), ("candidate", release.candidate)):
+        told = "none" if entry is None else f"version {entry.version} (digest {entry.digest[:DIGEST_SHOWN]}…)"
+        lines.append(f"{name:>10}: {told}")
+    if release.candidate is not None:
+        lines[-1] += f", {release.stage}" + (f" with {release.share} % of the requests" if release.share else "")
     return escape("\n".join(lines))
 
 

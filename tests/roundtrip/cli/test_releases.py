@@ -32,6 +32,12 @@ def test_the_document_is_shown_member_by_member() -> None:
     assert lines == ["trips, generation 7", "      live: version 3 (digest abababababab…)", "  previous: none", " candidate: none"]
 
 
+def test_a_candidate_is_shown_with_its_stage() -> None:
+    canary = RELEASE.staged(LIVE).at("canary", share=25)
+    assert document_shown(canary).splitlines()[-1] == " candidate: version 3 (digest abababababab…), canary with 25 % of the requests"
+    assert document_shown(RELEASE.staged(LIVE)).splitlines()[-1].endswith(", staged")
+
+
 def test_the_newest_change_stands_first_with_who_and_why() -> None:
     at = datetime(2013, 4, 1, 12, 30, tzinfo=UTC)
     entries = [HistoryEntry(number, "live", str(number), "cd" * 32, f"ada@host{number}", f"[why] {number}", at) for number in (1, 2)]
