@@ -113,9 +113,9 @@ def test_of_two_releases_at_once_the_later_one_wins_and_the_other_fails_without_
     for seed in (2, 3):
         compiled(registered(seed))
     first, second = chosen(by_hand("first"), "2"), chosen(by_hand("second"), "3")
-    for job in RELEASE[:2]:
+    for job in RELEASE[:-1]:
         run(job, first)
-    for job in RELEASE[:2]:
+    for job in RELEASE[:-1]:
         run(job, second)
     with pytest.raises(SystemExit) as ended:
         run(promote_release.main, first)
