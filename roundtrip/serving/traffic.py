@@ -22,7 +22,7 @@ SLOTS = 200
 FEWEST = 20
 """Requests below which nothing is said of either version."""
 LARGEST_TAIL = 0.02
-"""Share of the candidate's requests that may be slower than all but a hundredth of the live version's are allowed to be."""
+"""How much larger than the live version's the share of its answers may be that take longer than the live p99 and `largest_slowdown`."""
 CONSTANT = 0.1
 """Spread, as a fraction of the live version's, below which a candidate counts as constant though it was asked about other rows."""
 
@@ -133,7 +133,7 @@ def _latency(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Foun
     if min(sum(candidate.slots), sum(live.slots)) < FEWEST:
         return
     allowed = 1 + rollout.largest_slowdown
-    each = Z / math.sqrt(2)  # both medians are uncertain: their errors add up as squares
+    each = Z / 2  # both medians are uncertain, and the allowance lies between them too
     mine, lives = candidate.quantile(0.5, errors=-each), live.quantile(0.5, errors=each)
     if mine > allowed * lives:
         yield Found(
@@ -141,7 +141,8 @@ def _latency(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Foun
         )
     tail = allowed * live.quantile(0.99)
     slow = candidate.slower_than(tail)
-    if wilson(slow, sum(candidate.slots))[0] > LARGEST_TAIL:
+    _, lives_share = wilson(live.slower_than(tail), sum(live.slots))  # of few answers nobody knows the slowest hundredth
+    if wilson(slow, sum(candidate.slots))[0] > LARGEST_TAIL + lives_share:
         yield Found("tail latency", f"{slow} of {sum(candidate.slots)} answers took over {tail * 1e3:.1f} ms, {allowed:g} × the live p99")
 
 

@@ -55,11 +55,11 @@ def test_a_good_candidate_is_not_held_up_by_chance(beside: bool) -> None:
     [
         ({"errors": 0.05}, {"errors"}),
         ({"slower": 1.5}, {"latency", "tail latency"}),
-        ({"tail": 0.1}, {"tail latency"}),
+        ({"tail": 0.15}, {"tail latency"}),
         ({"shift": 30.0}, {"shift"}),
         ({"spread": 0.0}, {"spread"}),
     ],
-    ids=["5 % errors", "slower by half and more", "a tenth ten times as slow", "shifted", "constant"],
+    ids=["5 % errors", "slower by half and more", "some ten times as slow", "shifted", "constant"],
 )
 @pytest.mark.parametrize("beside", [False, True], ids=["canary", "shadow"])
 def test_a_bad_candidate_is_found_within_five_hundred_requests(bad: dict[str, float], any_of: set[str], beside: bool) -> None:
@@ -75,6 +75,14 @@ def test_a_candidate_that_learned_what_changed_may_predict_otherwise() -> None:
 
 def test_a_candidate_that_predicts_too_evenly_is_found_on_identical_rows() -> None:
     assert "spread" in rules(counted(200, spread=10.0, beside=True), counted(200))
+
+
+def test_three_slow_answers_of_twenty_seven_are_no_slow_tail() -> None:
+    """As a busy machine gave them: the live version's slowest hundredth of some eighty answers is a guess."""
+    candidate, live = counted(24), counted(80)
+    for _ in range(3):
+        candidate.answered(np.zeros((1, 3), dtype=np.float32), 0.2)
+    assert "tail latency" not in rules(candidate, live)
 
 
 def test_triton_away_is_not_the_candidates_fault() -> None:
