@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich.console import Console
 from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
 from roundtrip.cli.demo.command import calendar_of, replay_months
 from roundtrip.cli.demo.summary import Summary
+from roundtrip.cli.demo.traffic import Traffic
 from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.lakehouse.tables import read_table
 from roundtrip.monitoring.decisions import read_decisions
@@ -145,7 +147,20 @@ def answered_by() -> str:
     return str(json.loads(asked.stdout)["model_version"])
 
 
-def test_a_person_goes_back_to_the_version_before_and_releases_the_newer_one_again(summary: Summary) -> None:
+@pytest.fixture
+def callers(tmp_path: Path) -> Iterator[Traffic]:
+    """Requests about February's flights, all along: a candidate is judged by them."""
+    addressed = settings()
+    columns = [*USE_CASE.key, *(entry.name for entry in USE_CASE.inputs)]
+    rows = read_table(USE_CASE.name, "features", partitions=["2013-02"], columns=columns).slice(0, 1000).to_pylist()
+    asked = [{"key" if name in USE_CASE.key else name: value for name, value in row.items() if value is not None} for row in rows]
+    record = tmp_path / "requests.jsonl"
+    with Traffic(url=addressed.gateway_url, key=addressed.gateway_key, use_case_name=USE_CASE.name, record=record) as traffic:
+        traffic.trickle(asked)
+        yield traffic
+
+
+def test_a_person_goes_back_to_the_version_before_and_releases_the_newer_one_again(summary: Summary, callers: Traffic) -> None:
     first, second = (release.version for release in summary.releases)
     back = roundtrip("rollback", USE_CASE.name, "--why", "to see the way back", "--json")
     assert back.returncode == 0, back.stderr
@@ -159,19 +174,20 @@ def test_a_person_goes_back_to_the_version_before_and_releases_the_newer_one_aga
     assert answered_by() == second
     told = json.loads(roundtrip("releases", USE_CASE.name, "--json").stdout)
     assert (told["live"]["version"], told["previous"]["version"], told["candidate"]) == (second, first, None)
-    stages = [(entry["stage"], entry["version"]) for entry in told["history"][-3:]]
-    assert stages == [("rolled back", second), ("staged", second), ("live", second)]
+    stages = ["rolled back", "staged", "shadow", *(f"canary {share} %" for share in USE_CASE.rollout.canary_shares), "live"]
+    assert [(entry["stage"], entry["version"]) for entry in told["history"][-len(stages) :]] == [(stage, second) for stage in stages]
     assert "to see the way forth" in told["history"][-1]["why"]
+    assert callers.counts.failed == 0, callers.counts.first_failure
 
 
 def ended_run(run_id: str) -> DagRun:
     """The run of the DAG `release`, once it has ended."""
     addressed = settings()
     with closing(AirflowApi.of_the_stack(addressed)) as api:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             run = next(run for run in api.runs([f"{USE_CASE.name}.release"]) if run.dag_run_id == run_id)
             if run.ended:
                 return run
             time.sleep(1)
-    raise AssertionError(f"{run_id} has not ended within 300 s")
+    raise AssertionError(f"{run_id} has not ended within 600 s")
