@@ -18,6 +18,7 @@ from rich.console import Console
 
 from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
 from roundtrip.cli.demo.command import calendar_of, replay_months
+from roundtrip.cli.demo.driver import request_of
 from roundtrip.cli.demo.summary import Summary
 from roundtrip.cli.demo.traffic import Traffic
 from roundtrip.contracts.settings import REPOSITORY, settings
@@ -153,10 +154,9 @@ def callers(tmp_path: Path) -> Iterator[Traffic]:
     addressed = settings()
     columns = [*USE_CASE.key, *(entry.name for entry in USE_CASE.inputs)]
     rows = read_table(USE_CASE.name, "features", partitions=["2013-02"], columns=columns).slice(0, 1000).to_pylist()
-    asked = [{"key" if name in USE_CASE.key else name: value for name, value in row.items() if value is not None} for row in rows]
     record = tmp_path / "requests.jsonl"
     with Traffic(url=addressed.gateway_url, key=addressed.gateway_key, use_case_name=USE_CASE.name, record=record) as traffic:
-        traffic.trickle(asked)
+        traffic.trickle([request_of(row, USE_CASE, "2013-02") for row in rows])
         yield traffic
 
 
