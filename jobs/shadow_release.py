@@ -6,18 +6,14 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
 from roundtrip.serving.rollout import Standing, stand_shadow
-from roundtrip.serving.version_to_release import version_of_run
 from use_cases import use_case_named
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     request = job_parser("shadow_release", __doc__ or "").parse_args(argv)
     with receipt_for(request) as receipt:
-        use_case, folder = use_case_named(request.use_case), RunFolder(request.run_dir)
-        probed = folder.receipt("probe_release").figures
-        version, expected_shift = str(probed["version"]), float(str(probed["expected_shift"]))
-        standing = Standing(use_case=use_case, version=version, expected_shift=expected_shift, why=version_of_run(folder).why)
-        receipt.figures |= {"version": version} | stand_shadow(standing).figures()
+        standing = Standing.of_run(use_case_named(request.use_case), RunFolder(request.run_dir))
+        receipt.figures |= {"version": standing.version} | stand_shadow(standing).figures()
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ def version_to_leave(use_case_name: str) -> ReleasedVersion:
     Raises NothingToRollBackTo.
     """
     release = read_release(use_case_name)
-    if release.live is not None and release.candidate is not None and release.stage in ("shadow", "canary"):
-        return release.candidate
+    if release.candidate_among_traffic is not None:
+        return release.candidate_among_traffic
     if release.live is None:
         raise NothingToRollBackTo(f"no version of {use_case_name} is live (generation {release.generation}): release one first.")
     if release.previous is None:

@@ -100,9 +100,14 @@ class Release:
         return cls(use_case=use_case, generation=generation, stage=stage, share=share, watched=watched, **versions)
 
     @property
-    def takes_traffic(self) -> bool:
-        """Whether a gateway may show the candidate any request: in the shadow or the canary, and watched."""
-        return self.watched and self.live is not None and self.candidate is not None and self.stage in ("shadow", "canary")
+    def candidate_among_traffic(self) -> ReleasedVersion | None:
+        """The candidate, where it is in the shadow or the canary of a live version."""
+        return self.candidate if self.live is not None and self.stage in ("shadow", "canary") else None
+
+    @property
+    def candidate_to_show(self) -> ReleasedVersion | None:
+        """The same, where a gateway may show it requests just now: somebody watches."""
+        return self.candidate_among_traffic if self.watched else None
 
     def staged(self, candidate: ReleasedVersion) -> Release:
         """The document with `candidate` staged."""

@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass
 
 from roundtrip.contracts.errors import CandidateMisbehaves, ReleaseConflict, TooFewRequests
-from roundtrip.contracts.receipts import Figure
+from roundtrip.contracts.receipts import Figure, RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.serving.release import Release, Stage, change, read_release, watch
 from roundtrip.serving.release_steps import roll_back
 from roundtrip.serving.traffic import FEWEST, Counts, faults
+from roundtrip.serving.version_to_release import version_of_run
 
 LOOK_S = 1.0
 """Seconds between two looks at the traffic: what goes wrong with a candidate goes on for that long, and for the gateways' poll."""
@@ -52,6 +53,13 @@ class Standing:
     """Of its predictions from the live version's (traffic.faults)."""
     why: str
     """For the history."""
+
+    @classmethod
+    def of_run(cls, use_case: UseCase, folder: RunFolder) -> Standing:
+        """The version that the run has probed. Raises ReceiptMissing."""
+        probed = folder.receipt("probe_release").figures
+        version, shift = str(probed["version"]), float(str(probed["expected_shift"]))
+        return cls(use_case=use_case, version=version, expected_shift=shift, why=version_of_run(folder).why)
 
 
 def stand_shadow(standing: Standing) -> Stood:

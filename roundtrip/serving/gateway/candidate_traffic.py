@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import grpc
@@ -48,6 +48,10 @@ class Tally:
         if use_case not in self._sides or self._sides[use_case].generation != generation:
             self._sides[use_case] = _Sides(generation)
         return self._sides[use_case]
+
+    def keep_only(self, generations: Mapping[str, int]) -> None:
+        """Forget what was counted at other generations than the documents' present ones: nobody looks at it any more."""
+        self._sides = {use_case: sides for use_case, sides in self._sides.items() if generations.get(use_case) == sides.generation}
 
     def rows(self) -> list[tuple[str, int, str, str, str]]:
         """Rows of the table release_traffic: totals since this process started, so that writing one twice changes nothing."""

@@ -90,6 +90,7 @@ class ReleaseFollower:
         return self._connection.execute(READ_ALL).fetchall()
 
     async def _take_all(self, releases: list[Release]) -> None:
+        self._tally.keep_only({release.use_case: release.generation for release in releases})
         for release in releases:
             self.releases[release.use_case] = release
             if await self._stands_at(release) and self._stood.get(release.use_case) != release:
@@ -120,20 +121,18 @@ class ReleaseFollower:
 
     async def _show_candidate(self, model: LiveModel) -> None:
         """Load a candidate that takes traffic, beside the live model. One that no longer does is shown nothing more, at once."""
-        release, held = model.release, model.candidate
-        if not release.takes_traffic or release.candidate is None:
+        release, held, shown = model.release, model.candidate, model.release.candidate_to_show
+        if shown is None:
             model.candidate = None
             return
-        if held is not None and held.released == release.candidate:
+        if held is not None and held.released == shown:
             return
         model.candidate = None
         try:
-            candidate = await asyncio.to_thread(LiveModel.load, release, release.candidate)
+            candidate = await asyncio.to_thread(LiveModel.load, release, shown)
             await self._answers.probe(candidate, deadline_s=PROBE_DEADLINE_S)
         except UNREADY as error:
-            self._say(
-                f"{release.use_case}, candidate", f"can't show {release.use_case} version {release.candidate.version} traffic yet: {error}"
-            )
+            self._say(f"{release.use_case}, candidate", f"can't show {release.use_case} version {shown.version} traffic yet: {error}")
             return
         self._said.pop(f"{release.use_case}, candidate", None)
         model.candidate = candidate

@@ -73,7 +73,7 @@ async def predict(request: Request) -> Response:
 
 
 class PlainRoute(Route):
-    """A route without FastAPI's dependencies, which take longer to resolve than to check; the metrics know it by its path."""
+    """A route without FastAPI's dependencies: its handler calls the guards itself. The metrics know it by its path."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
