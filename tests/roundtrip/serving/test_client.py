@@ -26,6 +26,7 @@ from roundtrip.serving.client.answers import Unanswered, accepted
 from roundtrip.serving.gateway.app import create_app
 from roundtrip.serving.gateway.schema import request_model
 from roundtrip.serving.gateway.v2_protocol import metadata
+from roundtrip.serving.http_headers import DEADLINE
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.triton_repository import LARGEST_BATCH
 from tests.roundtrip.serving.flaky_front import Failure, FlakyFront
@@ -178,7 +179,7 @@ def test_a_gateway_that_does_not_answer_is_left_at_the_deadline(front: FlakyFron
 def test_each_try_hands_on_what_is_left_of_the_deadline(client: Client, front: FlakyFront) -> None:
     front.failures.append(Failure(503, {"Retry-After": "1"}))
     client.predict([ROW], deadline_s=6)
-    first, second = (int(headers["x-request-timeout-ms"]) for headers in front.predictions())
+    first, second = (int(headers[DEADLINE.lower()]) for headers in front.predictions())
     assert second <= first - 1000
     assert 0 < second < first <= 6000
 
