@@ -48,7 +48,7 @@ from roundtrip.serving.compile import build_version
 from roundtrip.serving.release import ReleasedVersion
 from roundtrip.serving.release_steps import promote, stage, wait_for_gateway
 from roundtrip.serving.tensors import tensors_of
-from roundtrip.serving.triton_client import TritonClient, infer_request
+from roundtrip.serving.triton_client import ADMIN_HEADER, TritonClient, infer_request
 from roundtrip.serving.triton_repository import remove_version, sole_writer
 from roundtrip.training.network import Network, NetworkShape
 from use_cases.flight_eta.declaration import USE_CASE
@@ -155,7 +155,7 @@ def triton_targets(stack: Stack, contract: ModelContract, released: ReleasedVers
     headers = {"Inference-Header-Content-Length": str(json_size), "admin-key": settings().triton_admin_key}
     path = f"/v2/models/{released.triton_model}/versions/{released.version}/infer"
     return {
-        TRITON[0]: load_of(f"grpc://{settings().triton_url}", over_grpc, {}),
+        TRITON[0]: load_of(f"grpc://{settings().triton_url}", over_grpc, {ADMIN_HEADER: settings().triton_admin_key}),
         TRITON[1]: load_of(f"{stack.url('triton_http')}{path}", over_http, headers),
     }
 

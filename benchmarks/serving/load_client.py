@@ -102,10 +102,11 @@ class GrpcConnection:
 
     def __init__(self, load: Load) -> None:
         channel = grpc.aio.insecure_channel(urlsplit(load.url).netloc, options=[("grpc.use_local_subchannel_pool", 1)])
+        self._headers = tuple(load.headers.items())
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
 
     async def ask(self, body: bytes) -> bool:
-        answer = await self._stub.ModelInfer(service_pb2.ModelInferRequest.FromString(body))
+        answer = await self._stub.ModelInfer(service_pb2.ModelInferRequest.FromString(body), metadata=self._headers)
         return len(answer.raw_output_contents) == 1
 
 

@@ -47,9 +47,11 @@ class Settings:
     database_url: str = _from("ROUNDTRIP_DATABASE_URL", secret=True)
     """PostgreSQL database of the release state, postgresql://user:password@host:port/name."""
     triton_url: str = _from("ROUNDTRIP_TRITON_URL")
-    """Triton's gRPC address, 127.0.0.1:port (no scheme)."""
+    """Triton's gRPC address, 127.0.0.1:port (no scheme), by which jobs load models and ask them."""
+    triton_http_url: str = _from("ROUNDTRIP_TRITON_HTTP_URL")
+    """Triton's HTTP address, http://127.0.0.1:port, by which the gateway asks for predictions."""
     triton_admin_key: str = _from("ROUNDTRIP_TRITON_ADMIN_KEY", secret=True)
-    """Key of Triton's model control (gRPC header triton-grpc-protocol-admin-key)."""
+    """Key of Triton (gRPC header triton-grpc-protocol-admin-key, HTTP header admin-key)."""
     triton_repository: str = _from("ROUNDTRIP_TRITON_REPOSITORY")
     """Folder of Triton's model repository."""
     gateway_url: str = _from("ROUNDTRIP_GATEWAY_URL")

@@ -88,7 +88,7 @@ class TritonClient:
     def infer(self, model: str, version: str, tensors: Tensors, *, deadline_s: float) -> Predictions:
         """Encoded rows → float32 [n, outputs]. Raises ProbeFailed when the version gives no answer within the deadline."""
         try:
-            return predictions_of(self._stub.ModelInfer(infer_request(model, version, tensors), timeout=deadline_s))
+            return predictions_of(self._stub.ModelInfer(infer_request(model, version, tensors), timeout=deadline_s, metadata=self._admin))
         except grpc.RpcError as error:
             raise ProbeFailed(f"Triton gave no answer for {model} version {version} within {deadline_s} s: {_detail(error)}") from error
 

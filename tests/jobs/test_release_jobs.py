@@ -115,6 +115,7 @@ def serving(release_schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     own.home.mkdir()
     server = triton.command(own)
     monkeypatch.setenv("ROUNDTRIP_TRITON_URL", f"127.0.0.1:{own.ports['triton_grpc']}")
+    monkeypatch.setenv("ROUNDTRIP_TRITON_HTTP_URL", own.url("triton_http"))
     monkeypatch.setenv("ROUNDTRIP_TRITON_ADMIN_KEY", own.credentials.triton_admin_key)
     monkeypatch.setenv("ROUNDTRIP_TRITON_REPOSITORY", str(own.home / "triton_models"))
     monkeypatch.setenv("ROUNDTRIP_GATEWAY_URL", own.url("gateway"))

@@ -75,6 +75,7 @@ def addresses(stack: Stack) -> dict[str, str]:
         "MLFLOW_TRACKING_PASSWORD": secret.mlflow_password,
         "ROUNDTRIP_DATABASE_URL": database_url(stack, "roundtrip"),
         "ROUNDTRIP_TRITON_URL": f"{HOST}:{stack.ports['triton_grpc']}",
+        "ROUNDTRIP_TRITON_HTTP_URL": stack.url("triton_http"),
         "ROUNDTRIP_TRITON_ADMIN_KEY": secret.triton_admin_key,
         "ROUNDTRIP_TRITON_REPOSITORY": str(stack.home / "triton_models"),
         "ROUNDTRIP_GATEWAY_URL": stack.url("gateway"),

@@ -11,9 +11,8 @@ from roundtrip.cli.stack import environment
 from roundtrip.cli.stack.commands import Command
 from roundtrip.cli.stack.layout import HOST, Stack, repository_path
 
-ADMIN_ONLY_GRPC = "model-repository,shared-memory,trace,logging"
-ADMIN_ONLY_HTTP = "model-repository,inference,shared-memory,trace,logging"
-"""Over HTTP nobody infers (the gateway speaks gRPC), so there the key guards that as well."""
+ADMIN_ONLY = "model-repository,inference,shared-memory,trace,logging"
+"""What asks for the key: all but health and metadata."""
 
 
 def server_folder() -> Path:
@@ -47,8 +46,8 @@ def command(stack: Stack) -> Command:
         "grpc-port": stack.ports["triton_grpc"],
         "metrics-address": HOST,
         "metrics-port": stack.ports["triton_metrics"],
-        "http-restricted-api": f"{ADMIN_ONLY_HTTP}:admin-key={key}",
-        "grpc-restricted-protocol": f"{ADMIN_ONLY_GRPC}:admin-key={key}",
+        "http-restricted-api": f"{ADMIN_ONLY}:admin-key={key}",
+        "grpc-restricted-protocol": f"{ADMIN_ONLY}:admin-key={key}",
     }
     server = str(server_folder() / "bin" / "tritonserver")
     binaries = f"{backend_environment() / 'bin'}:{environment.inherited()['PATH']}"

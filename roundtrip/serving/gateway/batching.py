@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
-import grpc
 import numpy as np
 
 from roundtrip.serving.gateway.trace_context import TraceContext, current_trace
+from roundtrip.serving.gateway.triton_http import NoAnswer
 from roundtrip.serving.tensors import Predictions, Tensors
 from roundtrip.serving.triton_repository import LARGEST_BATCH
 
@@ -57,8 +57,8 @@ class MicroBatches:
     async def ask(self, send: Send, tensors: Tensors, *, deadline_s: float) -> Predictions:
         """The rows' answers, from a call that may carry other requests too.
 
-        Raises grpc.aio.AioRpcError when that call fails, or with DEADLINE_EXCEEDED when there is no answer within deadline_s. A request
-        that gives up, or is cancelled, leaves the call to the others.
+        Raises NoAnswer when that call fails, or when there is no answer within deadline_s. A request that gives up, or is cancelled,
+        leaves the call to the others.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(tensors, row_count(tensors), loop.time() + deadline_s, current_trace.get(), loop.create_future())
@@ -126,6 +126,4 @@ def _stacked(together: list[_Waiting]) -> Batch:
 
 def _give_up(answer: asyncio.Future[Predictions], deadline_s: float) -> None:
     if not answer.done():
-        details = f"no answer within {deadline_s:.3f} s"
-        nothing = grpc.aio.Metadata()
-        answer.set_exception(grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, nothing, nothing, details))
+        answer.set_exception(NoAnswer("late", f"no answer within {deadline_s:.3f} s"))

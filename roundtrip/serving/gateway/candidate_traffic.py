@@ -13,12 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-import grpc
 import numpy as np
 from pydantic import BaseModel
 
 from roundtrip.serving.gateway.live_model import Answers, LiveModel, triton_deadline_s
 from roundtrip.serving.gateway.schema import columns_of
+from roundtrip.serving.gateway.triton_http import NoAnswer
 from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
 from roundtrip.serving.traffic import Counts
 
@@ -102,7 +102,7 @@ class CandidateTraffic:
         started = time.perf_counter()
         try:
             predictions = await self._answers.ask_triton(candidate, _tensors(candidate, instances), deadline_s=triton_deadline_s())
-        except grpc.aio.AioRpcError:
+        except NoAnswer:
             predictions = None
         if predictions is None or not np.isfinite(predictions).all():
             counts.failed()

@@ -7,7 +7,6 @@ import json
 import logging
 from pathlib import Path
 
-import grpc
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,6 +14,7 @@ from roundtrip.contracts.errors import RoundtripError
 from roundtrip.serving.gateway.candidate_traffic import Tally
 from roundtrip.serving.gateway.live_model import Answers, LiveModel
 from roundtrip.serving.gateway.metrics import Metrics
+from roundtrip.serving.gateway.triton_http import NoAnswer
 from roundtrip.serving.release import CONNECT_TIMEOUT_S, READ_ALL, TELL_TRAFFIC, Release, create_schema
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ POLL_S = 0.5
 """Seconds between two looks at the release document: how long a promotion waits for the gateway at most."""
 PROBE_DEADLINE_S = 2.0
 """Seconds a version that is to take over has for its first answer on Triton; the old one serves meanwhile."""
-UNREADY = (RoundtripError, OSError, BotoCoreError, ClientError, grpc.aio.AioRpcError)
+UNREADY = (RoundtripError, OSError, BotoCoreError, ClientError, NoAnswer)
 """What may keep a version from being loaded and answering here."""
 
 
@@ -142,7 +142,7 @@ class ReleaseFollower:
         try:
             await self._answers.probe(model, deadline_s=PROBE_DEADLINE_S)
             model.on_triton = True
-        except grpc.aio.AioRpcError:
+        except NoAnswer:
             if current is not None and current.on_triton:
                 raise
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import grpc
 import numpy as np
 from pydantic import BaseModel
-from tritonclient.grpc import service_pb2_grpc
 
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.registry.version_folder import fetch
@@ -20,10 +18,10 @@ from roundtrip.serving.gateway.deadlines import in_time, seconds_left
 from roundtrip.serving.gateway.metrics import Metrics
 from roundtrip.serving.gateway.problems import Problem
 from roundtrip.serving.gateway.schema import request_model, response_model
+from roundtrip.serving.gateway.triton_http import NoAnswer, Reason, TritonHttp
 from roundtrip.serving.release import Release, ReleasedVersion
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
-from roundtrip.serving.triton_client import infer_request, predictions_of
 from roundtrip.serving.triton_repository import LARGEST_BATCH
 
 log = logging.getLogger(__name__)
@@ -79,8 +77,8 @@ class LiveModel:
 class Answers:
     """Asks Triton, and ONNX Runtime when Triton gives no answer."""
 
-    def __init__(self, channel: grpc.aio.Channel, metrics: Metrics) -> None:
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+    def __init__(self, triton: TritonHttp, metrics: Metrics) -> None:
+        self._triton = triton
         self._metrics = metrics
 
     async def answer(self, model: LiveModel, tensors: Tensors) -> tuple[Predictions, str]:
@@ -103,44 +101,43 @@ class Answers:
             model.rows_waiting -= rows
 
     async def _answer(self, model: LiveModel, tensors: Tensors) -> tuple[Predictions, str]:
-        reason = "away"
+        reason: Reason = "away"
         if model.on_triton:
             allowed_s = triton_deadline_s()
             try:
                 return await self.ask_triton(model, tensors, deadline_s=allowed_s), "triton"
-            except grpc.aio.AioRpcError as error:
-                if allowed_s == TRITON_DEADLINE_S or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            except NoAnswer as error:
+                if allowed_s == TRITON_DEADLINE_S or error.reason != "late":
                     self._note_absence(model, error)
-                reason = error.code().name.lower()
+                reason = error.reason
         self._metrics.fallbacks.labels(model.release.use_case, reason).inc()
         return await in_time(partial(asyncio.to_thread, model.scorer.answer, tensors)), "onnxruntime"
 
     async def ask_triton(self, model: LiveModel, tensors: Tensors, *, deadline_s: float) -> Predictions:
-        """Triton's answer from this very version, by a call that other requests may share; raises grpc.aio.AioRpcError."""
+        """Triton's answer from this very version, by a call that other requests may share; raises NoAnswer."""
         return await model.batches.ask(partial(self._call, model), tensors, deadline_s=deadline_s)
 
     async def _call(self, model: LiveModel, batch: Batch) -> Predictions:
-        request = infer_request(model.released.triton_model, model.released.version, batch.tensors)
-        metadata = batch.trace.grpc_metadata if batch.trace is not None else ()
         self._metrics.batch_rows.observe(batch.rows)
-        predictions = predictions_of(await self._stub.ModelInfer(request, timeout=batch.deadline_s, metadata=metadata))
+        predictions = await self._triton.infer(
+            model.released.triton_model, model.released.version, batch.tensors, deadline_s=batch.deadline_s, trace=batch.trace
+        )
         if len(predictions) != batch.rows:
-            nothing, details = grpc.aio.Metadata(), f"Triton answered {len(predictions)} rows for {batch.rows}"
-            raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, details)
+            raise NoAnswer("refused", f"Triton answered {len(predictions)} rows for {batch.rows}")
         return predictions
 
     async def probe(self, model: LiveModel, *, deadline_s: float) -> None:
-        """Ask Triton for a row of nothing but missing values; raises grpc.aio.AioRpcError when it gives no answer."""
+        """Ask Triton for a row of nothing but missing values; raises NoAnswer when it gives none."""
         contract = model.contract
         numbers = np.full((1, len(contract.numbers)), np.nan, dtype=np.float32)
         categories = np.zeros((1, len(contract.categories)), dtype=np.int32)
         await self._call(model, Batch(tensors_of(numbers, categories), 1, deadline_s, trace=None))
 
-    def _note_absence(self, model: LiveModel, error: grpc.aio.AioRpcError) -> None:
+    def _note_absence(self, model: LiveModel, error: NoAnswer) -> None:
         if model.on_triton:
             log.warning(
                 "Triton gave no answer for %s version %s (%s: %s): ONNX Runtime answers until it does",
-                model.release.use_case, model.released.version, error.code().name, error.details(),
+                model.release.use_case, model.released.version, error.reason, error,
             )  # fmt: skip
         model.on_triton = False
         self._metrics.triton_up.labels(model.release.use_case).set(0)

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
-
 from roundtrip.contracts.settings import Settings
 from roundtrip.serving.gateway.access_log import AccessLog
 from roundtrip.serving.gateway.api_keys import ApiKeys, key_file
@@ -21,8 +19,8 @@ from roundtrip.serving.gateway.metrics import Metrics
 from roundtrip.serving.gateway.predicting import Predicting
 from roundtrip.serving.gateway.prediction_log import PredictionLog
 from roundtrip.serving.gateway.release_history import ReleaseHistory
+from roundtrip.serving.gateway.triton_http import TritonHttp
 from roundtrip.serving.gateway.triton_watch import TritonWatch
-from roundtrip.serving.triton_client import CHANNEL_OPTIONS
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ LAST_UPLOAD_S = 10.0
 
 
 class Parts:
-    """Made when the application starts: grpc.aio needs the running loop."""
+    """Made when the application starts, within its running loop."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         state = settings.home_path / "gateway"
@@ -41,8 +39,8 @@ class Parts:
         self.api_keys = ApiKeys(key_file(settings.home_path), settings.gateway_key)
         self.access_log = AccessLog(settings.home_path / "logs" / "gateway_access.jsonl")
         self.release_history = ReleaseHistory()
-        self.channel = grpc.aio.insecure_channel(settings.triton_url, options=CHANNEL_OPTIONS)
-        answers = Answers(self.channel, metrics)
+        self.triton = TritonHttp(settings.triton_http_url, settings.triton_admin_key)
+        answers = Answers(self.triton, metrics)
         self.prediction_log = PredictionLog(state / "spool", settings.storage_root, metrics)
         tally = Tally()
         self.traffic = CandidateTraffic(answers, tally)
@@ -79,7 +77,7 @@ class Parts:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=LAST_LOOK_S)
-            await self.channel.close()
+            self.triton.close()
             self.release_history.close()
             self.access_log.write()
             await self._ship_the_rest()

@@ -34,7 +34,7 @@ class TraceContext:
         return f"00-{self.trace_id}-{self.span_id}-{int(self.sampled):02x}"
 
     @property
-    def grpc_metadata(self) -> tuple[tuple[str, str], ...]:
+    def headers(self) -> tuple[tuple[str, str], ...]:
         """What travels with a call to Triton."""
         state = (("tracestate", self.state),) if self.state else ()
         return (("traceparent", self.traceparent), *state)

@@ -6,11 +6,10 @@ import asyncio
 import logging
 from pathlib import Path
 
-import grpc
-
 from roundtrip.contracts.errors import RoundtripError
 from roundtrip.serving.gateway.live_model import Answers, LiveModel
 from roundtrip.serving.gateway.metrics import Metrics
+from roundtrip.serving.gateway.triton_http import NoAnswer
 from roundtrip.serving.triton_client import TritonClient
 from roundtrip.serving.triton_repository import put_version, sole_writer
 
@@ -47,7 +46,7 @@ class TritonWatch:
         name = model.release.use_case
         try:
             await self._answers.probe(model, deadline_s=DEADLINE_S)
-        except grpc.aio.AioRpcError:
+        except NoAnswer:
             model.on_triton = False
             self._missed[name] = self._missed.get(name, 0) + 1
             await asyncio.to_thread(self._repair, model)

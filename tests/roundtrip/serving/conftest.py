@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -25,7 +24,7 @@ from roundtrip.registry.version_folder import publish
 from roundtrip.serving.gateway.app import create_app
 from roundtrip.serving.triton_client import TritonClient
 from roundtrip.serving.triton_repository import model_name, remove_version, versions_of
-from tests.roundtrip.serving.gateway_process import KEY, Setting, Triton, free_port
+from tests.roundtrip.serving.gateway_process import KEY, Setting, Triton, TritonWires, free_port
 from tests.roundtrip.serving.tiny_version import build_tiny_version
 from tests.roundtrip.serving.wire import Wire
 
@@ -47,6 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "ROUNDTRIP_STORAGE_ROOT": f"file://{tmp_path}/store",
         "ROUNDTRIP_DATABASE_URL": f"postgresql://nobody@{NOBODY_LISTENS}/nothing",
         "ROUNDTRIP_TRITON_URL": NOBODY_LISTENS,
+        "ROUNDTRIP_TRITON_HTTP_URL": f"http://{NOBODY_LISTENS}",
         "ROUNDTRIP_TRITON_ADMIN_KEY": "unused",
         "ROUNDTRIP_TRITON_REPOSITORY": str(tmp_path / "triton"),
         "ROUNDTRIP_GATEWAY_URL": f"http://{NOBODY_LISTENS}",
@@ -111,8 +111,8 @@ def release_schema(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def triton(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Triton]:
     """Leaves nothing of the use case behind."""
-    for name in ("ROUNDTRIP_TRITON_URL", "ROUNDTRIP_TRITON_ADMIN_KEY", "ROUNDTRIP_TRITON_REPOSITORY"):
-        monkeypatch.setenv(name, addresses(stack)[name])
+    for name in ("TRITON_URL", "TRITON_HTTP_URL", "TRITON_ADMIN_KEY", "TRITON_REPOSITORY"):
+        monkeypatch.setenv(f"ROUNDTRIP_{name}", addresses(stack)[f"ROUNDTRIP_{name}"])
     current, use_case_name = settings(), f"test_{secrets.token_hex(6)}"
     repository = Path(current.triton_repository)
     with TritonClient(current.triton_url, current.triton_admin_key) as client:
@@ -124,11 +124,10 @@ def triton(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def setting(triton: Triton, release_schema: str, built_versions: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    address = urlsplit(release_schema)
-    host, port = triton.address.split(":")
-    with Wire(str(address.hostname), int(address.port or 0)) as database, Wire(host, int(port)) as inference:
+    triton_addresses = settings().triton_http_url, f"//{triton.address}"
+    with Wire.to(release_schema) as database, Wire.to(triton_addresses[0]) as asking, Wire.to(triton_addresses[1]) as loading:
         gateway_port = free_port()
         monkeypatch.setenv("ROUNDTRIP_GATEWAY_URL", f"http://127.0.0.1:{gateway_port}")
-        running = Setting(triton, built_versions, database, inference, gateway_port)
+        running = Setting(triton, built_versions, database, TritonWires(asking, loading), gateway_port)
         yield running
         running.stop()

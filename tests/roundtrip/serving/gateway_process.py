@@ -40,10 +40,30 @@ class Triton:
     use_case_name: str
 
 
+@dataclass(frozen=True)
+class TritonWires:
+    """The gateway's two ways to Triton, which are cut, stalled and mended together."""
+
+    asking: Wire
+    loading: Wire
+
+    def cut(self) -> None:
+        self.asking.cut()
+        self.loading.cut()
+
+    def stall(self) -> None:
+        self.asking.stall()
+        self.loading.stall()
+
+    def mend(self) -> None:
+        self.asking.mend()
+        self.loading.mend()
+
+
 class Setting:
     """A gateway process, and the wires between it and the services."""
 
-    def __init__(self, triton: Triton, versions: dict[str, Path], database: Wire, inference: Wire, port: int) -> None:
+    def __init__(self, triton: Triton, versions: dict[str, Path], database: Wire, inference: TritonWires, port: int) -> None:
         self.name = triton.use_case_name
         self.triton = triton
         self.versions = versions
@@ -56,7 +76,8 @@ class Setting:
     def start(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {
             "ROUNDTRIP_DATABASE_URL": through(self.database, os.environ["ROUNDTRIP_DATABASE_URL"]),
-            "ROUNDTRIP_TRITON_URL": f"127.0.0.1:{self.inference.port}",
+            "ROUNDTRIP_TRITON_URL": f"127.0.0.1:{self.inference.loading.port}",
+            "ROUNDTRIP_TRITON_HTTP_URL": f"http://127.0.0.1:{self.inference.asking.port}",
         }
         process = subprocess.Popen([sys.executable, "-m", "roundtrip.serving.gateway", "--drain-s", "0"], cwd=REPOSITORY, env=environment)
         wait_until(lambda: self.status("/v2/health/ready") == 200, "the gateway is ready")

@@ -6,17 +6,15 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 
-import grpc
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tritonclient.grpc import service_pb2_grpc
 
 from roundtrip.serving.gateway.batching import CALLS_IN_FLIGHT, Batch, MicroBatches
 from roundtrip.serving.gateway.trace_context import TraceContext, current_trace
+from roundtrip.serving.gateway.triton_http import NoAnswer, TritonHttp
 from roundtrip.serving.tensors import Predictions, Tensors
-from roundtrip.serving.triton_client import infer_request
 from roundtrip.serving.triton_repository import LARGEST_BATCH
 from tests.roundtrip.serving.conftest import NOBODY_LISTENS
 
@@ -90,9 +88,9 @@ def test_a_request_that_gives_up_or_is_cancelled_takes_nothing_down_with_it() ->
         await asyncio.sleep(0)
         gone.cancel()
         on_its_way.cancel()
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
+        with pytest.raises(NoAnswer) as raised:
             await hurried
-        assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert raised.value.reason == "late"
         triton.may_answer.set()
         assert (await patient).tolist() == [[60.0]]
         assert (await first[1]).tolist() == [[2.0]]
@@ -103,20 +101,17 @@ def test_a_request_that_gives_up_or_is_cancelled_takes_nothing_down_with_it() ->
 
 def test_a_call_that_fails_fails_each_of_its_requests_and_no_later_one() -> None:
     async def ask() -> None:
-        async with grpc.aio.insecure_channel(NOBODY_LISTENS) as channel:
-            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        nobody = TritonHttp(f"http://{NOBODY_LISTENS}", "key")
 
-            async def send_to_nobody(batch: Batch) -> Predictions:
-                await stub.ModelInfer(infer_request("tiny", "1", batch.tensors), timeout=batch.deadline_s)
-                raise AssertionError("nobody listens there")
+        async def send_to_nobody(batch: Batch) -> Predictions:
+            return await nobody.infer("tiny", "1", batch.tensors, deadline_s=batch.deadline_s, trace=None)
 
-            batches, triton = MicroBatches(), Doubling()
-            asked = [batches.ask(send_to_nobody, rows(place, 1), deadline_s=5) for place in range(10)]
-            errors = await asyncio.gather(*asked, return_exceptions=True)
-            assert {error.code() for error in errors if isinstance(error, grpc.aio.AioRpcError)} == {grpc.StatusCode.UNAVAILABLE}
-            assert len(errors) == 10
-            triton.may_answer.set()
-            assert (await batches.ask(triton.send, rows(7, 1), deadline_s=5)).tolist() == [[14.0]]
+        batches, triton = MicroBatches(), Doubling()
+        asked = [batches.ask(send_to_nobody, rows(place, 1), deadline_s=5) for place in range(10)]
+        errors = await asyncio.gather(*asked, return_exceptions=True)
+        assert [error.reason for error in errors if isinstance(error, NoAnswer)] == ["unreachable"] * 10
+        triton.may_answer.set()
+        assert (await batches.ask(triton.send, rows(7, 1), deadline_s=5)).tolist() == [[14.0]]
 
     asyncio.run(ask())
 

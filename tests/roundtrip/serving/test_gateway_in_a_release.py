@@ -118,8 +118,8 @@ def test_a_callers_trace_goes_on_to_triton(setting: Setting) -> None:
     setting.release("1")
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     answer = setting.predict({"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01", "tracestate": "congo=t61rcWkgMzE"})
-    assert answer.headers["traceparent"].encode() in setting.inference.sent
-    assert b"congo=t61rcWkgMzE" in setting.inference.sent
+    assert answer.headers["traceparent"].encode() in setting.inference.asking.sent
+    assert b"congo=t61rcWkgMzE" in setting.inference.asking.sent
 
 
 def test_the_gateway_shows_the_releases_and_who_changed_them_why(setting: Setting) -> None:

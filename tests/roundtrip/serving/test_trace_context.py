@@ -36,7 +36,7 @@ def test_what_is_handed_on_is_a_span_of_its_own_in_the_callers_trace() -> None:
     again = trace_of([handed_on.traceparent.encode()], [])
     assert again.trace_id == handed_on.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert len({PARENT[36:52], handed_on.span_id, again.span_id}) == 3
-    assert dict(handed_on.grpc_metadata) == {
+    assert dict(handed_on.headers) == {
         "traceparent": handed_on.traceparent,
         "tracestate": "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7",
     }

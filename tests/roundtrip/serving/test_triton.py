@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from roundtrip.contracts.errors import ProbeFailed, ServiceUnavailable
+from roundtrip.contracts.settings import settings
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.tensors import Tensors, tensors_of
 from roundtrip.serving.triton_client import TritonClient
@@ -30,7 +31,7 @@ class Requests:
     wrong: list[str] = field(default_factory=list)
 
     def ask(self, triton: Triton, model: str, stop: threading.Event) -> None:
-        with TritonClient(triton.address, "") as client:
+        with TritonClient(triton.address, settings().triton_admin_key) as client:
             while not stop.is_set():
                 try:
                     if not np.array_equal(client.infer(model, "1", self.tensors, deadline_s=2), self.expected):

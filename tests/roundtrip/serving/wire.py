@@ -7,6 +7,7 @@ import socket
 import threading
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 
 class Wire:
@@ -26,6 +27,12 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @classmethod
+    def to(cls, address: str) -> Self:
+        """A wire to the service of a URL."""
+        parts = urlsplit(address)
+        return cls(str(parts.hostname), int(parts.port or 0))
 
     def __enter__(self) -> Self:
         return self

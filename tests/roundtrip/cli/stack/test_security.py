@@ -99,11 +99,13 @@ def test_postgres_refuses_another_password(stack: Stack) -> None:
         psycopg.connect(host=HOST, port=stack.ports["postgres"], user="roundtrip", password="guess", dbname="roundtrip")
 
 
-def test_triton_loads_nothing_without_the_admin_key(stack: Stack) -> None:
+def test_triton_loads_and_infers_nothing_without_the_admin_key(stack: Stack) -> None:
     with grpc.insecure_channel(addresses(stack)["ROUNDTRIP_TRITON_URL"]) as channel:
         triton = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         with pytest.raises(grpc.RpcError, match="restricted"):
             triton.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name="anything"), timeout=10)
+        with pytest.raises(grpc.RpcError, match="restricted"):
+            triton.ModelInfer(service_pb2.ModelInferRequest(model_name="anything"), timeout=10)
 
 
 def test_spark_refuses_another_token(stack: Stack) -> None:
