@@ -52,6 +52,11 @@ class ModelContract:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the inputs, in order."""
+        return tuple(entry.name for entry in self.inputs)
+
+    @cached_property
     def numbers(self) -> tuple[Input, ...]:
         return tuple(entry for entry in self.inputs if entry.kind == "number")
 

@@ -15,7 +15,7 @@ from roundtrip.serving.gateway.middleware import RequestObserver
 from roundtrip.serving.gateway.openapi import openapi_document
 from roundtrip.serving.gateway.parts import Parts
 from roundtrip.serving.gateway.problems import Problem, answer_problem
-from roundtrip.serving.gateway.routes import PREDICT, administered, probes, readable
+from roundtrip.serving.gateway.routes import PREDICT, PredictFirst, administered, probes, readable
 
 DESCRIPTION = """
 Predictions of the live model versions. Press **Authorize** and enter an API key (`ROUNDTRIP_GATEWAY_KEY` in `.roundtrip/env`),
@@ -49,11 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
         title="Roundtrip gateway", version="1", description=DESCRIPTION, openapi_tags=TAGS, lifespan=lifespan, redoc_url=None
     )
     app.state.draining = False
-    app.router.routes.insert(0, PREDICT)
+    app.router.routes.insert(0, PREDICT)  # for the methods that it refuses
     for router in (readable, administered, probes):
         app.include_router(router)
     for kind in (Problem, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)
+    app.add_middleware(PredictFirst)
     app.add_middleware(RequestObserver, metrics=metrics)
     app.openapi = lambda: openapi_document(app, app.state.parts.follower.models)  # type: ignore[method-assign]
     return app

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import cast
@@ -82,4 +82,4 @@ def _values(scope: Scope, header: bytes) -> list[bytes]:
 
 def _request_id(scope: Scope) -> str:
     given = next(iter(_values(scope, b"x-request-id")), b"")
-    return given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)

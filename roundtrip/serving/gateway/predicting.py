@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import cast
 
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.serving.gateway.candidate_traffic import CandidateTraffic
 from roundtrip.serving.gateway.live_model import LiveModel
 from roundtrip.serving.gateway.metrics import Metrics
@@ -32,14 +32,15 @@ class Answered:
     predictions: Predictions
     served_by: str
 
-    def by_name(self) -> list[dict[str, float | str]]:
-        """One object a row, output → value, with the row's key where it gave one."""
+    @cached_property
+    def outputs(self) -> list[dict[str, float]]:
+        """One object a row, output → value."""
         names = [output.name for output in self.model.contract.outputs]
-        rows: list[dict[str, float | str]] = [dict(zip(names, map(_shortest, row), strict=True)) for row in self.predictions.tolist()]
-        for row, key in zip(rows, self.keys, strict=True):
-            if key is not None:
-                row["key"] = key
-        return rows
+        return [dict(zip(names, map(_shortest, row), strict=True)) for row in self.predictions.tolist()]
+
+    def by_name(self) -> list[dict[str, float | str]]:
+        """The outputs of each row, with its key where it gave one."""
+        return [{**row} if key is None else {**row, "key": key} for row, key in zip(self.outputs, self.keys, strict=True)]
 
 
 class Predicting:
@@ -78,12 +79,11 @@ class Predicting:
 def log_lines(answered: Answered, instances: Sequence[BaseModel], request_id: str) -> bytes:
     """One JSON line for each row: who asked when, what it held (`inputs`), which version said what (`outputs`)."""
     now = datetime.now(UTC)
-    this_month, predicted_at, batch = now.strftime("%Y-%m"), now.isoformat(), uuid.uuid4().hex
-    inputs = _names(answered.model.contract)
+    this_month, predicted_at, batch = now.strftime("%Y-%m"), now.isoformat(), secrets.token_hex(16)
+    inputs = answered.model.contract.names
     lines = []
-    for place, (instance, outputs) in enumerate(zip(instances, answered.by_name(), strict=True)):
+    for place, (instance, outputs) in enumerate(zip(instances, answered.outputs, strict=True)):
         row = instance.__dict__
-        outputs.pop("key", None)
         line = {
             "prediction_id": f"{batch}-{place}",
             "request_id": request_id,
@@ -98,10 +98,6 @@ def log_lines(answered: Answered, instances: Sequence[BaseModel], request_id: st
         }
         lines.append(_encode(line))
     return b"\n".join(lines) + b"\n"
-
-
-def _names(contract: ModelContract) -> list[str]:
-    return [entry.name for entry in contract.inputs]
 
 
 def _shortest(value: float) -> float:

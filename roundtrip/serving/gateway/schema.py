@@ -62,7 +62,7 @@ def response_model(contract: ModelContract) -> type[BaseModel]:
 def columns_of(contract: ModelContract, instances: Sequence[BaseModel]) -> dict[str, list[Value]]:
     """The instances as columns of the contract's inputs. What a candidate asks for and the live version's requests lack is missing."""
     rows = [instance.__dict__ for instance in instances]
-    return {entry.name: [row.get(entry.name) for row in rows] for entry in contract.inputs}
+    return {name: [row.get(name) for row in rows] for name in contract.names}
 
 
 def _field(entry: Input, contract: ModelContract) -> tuple[object, object]:
