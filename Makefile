@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-gateway bench-loop bench-quality bench-readers bench-serving bench-serving-faults bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench .roundtrip/bench_peers .roundtrip/bench_mlserver
+.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-gateway bench-loop bench-quality bench-readers bench-release-kills bench-serving bench-serving-faults bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench .roundtrip/bench_peers .roundtrip/bench_mlserver
 MONTHS ?= 6
 FACTORS ?= 1,10,100
 
@@ -101,6 +101,9 @@ bench-gateway: setup  ## the gateway under load beside Triton itself (BEFORE=COM
 bench-serving: .roundtrip/bench_peers .roundtrip/bench_mlserver  ## the gateway beside MLServer, BentoML, Ray Serve, mlflow, FastAPI and Triton itself (ten minutes)
 	@$(BIN)/roundtrip up gateway triton
 	@$(BIN)/python -m benchmarks.serving.peers
+
+bench-release-kills: setup  ## a release killed at a hundred random moments and run again, in a stack of its own (ten minutes)
+	@$(BIN)/python -m benchmarks.serving.kill_points
 
 bench-serving-faults: setup  ## releases, kills and outages under a constant load, in a stack of its own (ten minutes)
 	@$(BIN)/python -m benchmarks.serving.faults
