@@ -14,7 +14,7 @@ from roundtrip.contracts.receipts import Figure, RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.serving.release import Release, Stage, change, read_release, watch
 from roundtrip.serving.release_steps import roll_back
-from roundtrip.serving.traffic import FEWEST, Counts, faults
+from roundtrip.serving.traffic import FEWEST, Counts, Judge
 from roundtrip.serving.version_to_release import version_of_run
 
 LOOK_S = 1.0
@@ -50,7 +50,7 @@ class Standing:
     use_case: UseCase
     version: str
     expected_shift: float
-    """Of its predictions from the live version's (traffic.faults)."""
+    """Of its predictions from the live version's (traffic.Judge)."""
     why: str
     """For the history."""
 
@@ -97,16 +97,17 @@ def stand(standing: Standing, stage: Stage, *, share: int, requests: int) -> Sto
         entry = f"canary {share} %" if stage == "canary" else stage
         changed, generation = release.at(stage, share=share), release.generation
         release = change(changed, expected_generation=generation, stage=entry, about=release.candidate, why=standing.why)
+    judge = Judge(use_case.rollout, expected_shift=standing.expected_shift)
     patience, reported = time.monotonic() + 60 * use_case.rollout.patience_minutes, 0.0
     while True:
         candidate, live = watch(use_case.name, release.generation)
-        if found := faults(candidate, live, use_case.rollout, expected_shift=standing.expected_shift):
+        if found := judge.look(candidate, live):
             roll_back(use_case.name, version, why="; ".join(map(str, found)))
             raise CandidateMisbehaves(
                 f"version {version} of {use_case.name} is rolled back from {_place(release)}: {'; '.join(map(str, found))}. "
                 "The live version serves on. Look into the model, or change the use case's Rollout if its limits are too narrow."
             )
-        if candidate.requests >= requests and live.requests >= FEWEST:
+        if candidate.requests >= requests and live.requests >= FEWEST and not judge.in_doubt:
             return Stood(release, candidate, live)
         if time.monotonic() > patience:
             _pause(release, candidate, live, requests=requests)

@@ -15,6 +15,8 @@ from roundtrip.contracts.use_cases import Rollout
 from roundtrip.serving.tensors import Predictions
 
 Z = 3.0
+CONFIRMING_Z, CONFIRMING_REQUESTS = 2.0, 100
+"""Standard errors by which slowness must be seen a second time, in answers of its own, and the requests without it that drop the doubt."""
 FIRST_SLOT_S = 1e-4
 SLOT_FACTOR = 1.05
 SLOTS = 200
@@ -24,7 +26,9 @@ FEWEST = 20
 LARGEST_TAIL = 0.02
 """How much larger than the live version's the share of its answers may be that take longer than the live p99 and `largest_slowdown`."""
 CONSTANT = 0.1
-"""Spread, as a fraction of the live version's, below which a candidate counts as constant though it was asked about other rows."""
+"""Spread, as a fraction of the live version's, below which a candidate counts as constant though it was asked about other rows, or few."""
+SPREAD_ROWS = 100
+"""Rows below which a spread is too uncertain to compare it with `smallest_spread`."""
 
 
 @dataclass(kw_only=True)
@@ -73,6 +77,11 @@ class Counts:
             whole.slots = [first + second for first, second in zip(whole.slots, part.slots, strict=True)]
         return whole
 
+    def since(self, earlier: Counts) -> Counts:
+        """What was counted after `earlier`."""
+        sums = {entry.name: getattr(self, entry.name) - getattr(earlier, entry.name) for entry in fields(self) if entry.name != "slots"}
+        return Counts(**sums, slots=[now - before for now, before in zip(self.slots, earlier.slots, strict=True)])
+
     @property
     def mean(self) -> float:
         return self.total / self.rows if self.rows else math.nan
@@ -105,19 +114,47 @@ class Found:
         return f"{self.rule}: {self.text}"
 
 
-def faults(candidate: Counts, live: Counts, rollout: Rollout, *, expected_shift: float = 0.0) -> list[Found]:
-    """What the counts hold against the candidate, each beyond doubt (Z); nothing before FEWEST requests of it.
+class Judge:
+    """Judges the counts of one stage as they grow.
 
-    `expected_shift`: how far the candidate's predictions lie from the live version's on the held-out rows, on average, in their unit. There
-    outcomes said that it is right to: a candidate that learned what changed in the world must predict otherwise.
+    Slow answers come together: a moment in which the machine holds one of the two engines up is one observation, however many requests
+    it met. So slowness, once it is seen, must be seen again in the answers given from then on, or it is dropped.
     """
-    if candidate.requests < FEWEST:
-        return []
-    return [
-        *_errors(candidate, live, rollout),
-        *_latency(candidate, live, rollout),
-        *_predictions(candidate, live, rollout, expected_shift),
-    ]
+
+    def __init__(self, rollout: Rollout, *, expected_shift: float = 0.0) -> None:
+        """`expected_shift`: how far the candidate's predictions lie from the live version's on the held-out rows, on average, in their
+        unit. There outcomes said that it is right to: a candidate that learned what changed in the world must predict otherwise.
+        """
+        self._rollout = rollout
+        self._expected_shift = expected_shift
+        self._base = Counts(), Counts()
+        self._doubted: tuple[Counts, Counts] | None = None
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether slowness was seen and is not confirmed: nothing can be said of the candidate yet."""
+        return self._doubted is not None
+
+    def look(self, candidate: Counts, live: Counts) -> list[Found]:
+        """What the counts hold against the candidate, each beyond doubt (Z); nothing before FEWEST requests of it."""
+        if candidate.requests < FEWEST:
+            return []
+        return [
+            *_errors(candidate, live, self._rollout),
+            *_predictions(candidate, live, self._rollout, self._expected_shift),
+            *self._slowness(candidate, live),
+        ]
+
+    def _slowness(self, candidate: Counts, live: Counts) -> list[Found]:
+        base = self._doubted or self._base
+        seen = candidate.since(base[0])
+        found = list(_latency(seen, live.since(base[1]), self._rollout, z=Z if self._doubted is None else CONFIRMING_Z))
+        if self._doubted is None:
+            self._doubted = (candidate, live) if found else None
+            return []
+        if not found and seen.requests >= CONFIRMING_REQUESTS:
+            self._base, self._doubted = self._doubted, None
+        return found
 
 
 def _errors(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Found]:
@@ -129,11 +166,11 @@ def _errors(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Found
         yield Found("errors", f"{text} (limit {rollout.largest_error_share:.1%})")
 
 
-def _latency(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Found]:
+def _latency(candidate: Counts, live: Counts, rollout: Rollout, *, z: float) -> Iterator[Found]:
     if min(sum(candidate.slots), sum(live.slots)) < FEWEST:
         return
     allowed = 1 + rollout.largest_slowdown
-    each = Z / 2  # both medians are uncertain, and the allowance lies between them too
+    each = z / 2  # both medians are uncertain, and the allowance lies between them too
     mine, lives = candidate.quantile(0.5, errors=-each), live.quantile(0.5, errors=each)
     if mine > allowed * lives:
         yield Found(
@@ -141,8 +178,8 @@ def _latency(candidate: Counts, live: Counts, rollout: Rollout) -> Iterator[Foun
         )
     tail = allowed * live.quantile(0.99)
     slow = candidate.slower_than(tail)
-    _, lives_share = wilson(live.slower_than(tail), sum(live.slots))  # of few answers nobody knows the slowest hundredth
-    if wilson(slow, sum(candidate.slots))[0] > LARGEST_TAIL + lives_share:
+    _, lives_share = wilson(live.slower_than(tail), sum(live.slots), z=z)  # of few answers nobody knows the slowest hundredth
+    if wilson(slow, sum(candidate.slots), z=z)[0] > LARGEST_TAIL + lives_share:
         yield Found("tail latency", f"{slow} of {sum(candidate.slots)} answers took over {tail * 1e3:.1f} ms, {allowed:g} × the live p99")
 
 
@@ -159,7 +196,8 @@ def _predictions(candidate: Counts, live: Counts, rollout: Rollout, expected: fl
     if abs(shift - expected) - Z * error > limit:
         text = f"predictions lie {shift:+.2f} from the live version's, on the held-out rows {expected:+.2f}"
         yield Found("shift", f"{text} (limit: {limit:.2f} apart)")
-    smallest = (rollout.smallest_spread if paired else CONSTANT) * live.spread
+    comparable = paired and candidate.rows >= SPREAD_ROWS
+    smallest = (rollout.smallest_spread if comparable else CONSTANT) * live.spread
     if candidate.spread < smallest:
         yield Found(
             "spread", f"predictions spread by {candidate.spread:.2f}, the live version's by {live.spread:.2f} (limit {smallest:.2f})"

@@ -12,14 +12,23 @@ from numpy.random import default_rng
 from roundtrip.contracts.errors import BadDeclaration
 from roundtrip.contracts.use_cases import Rollout
 from roundtrip.serving.gateway.candidate_traffic import is_chosen
-from roundtrip.serving.traffic import FEWEST, SLOTS, Counts, faults, wilson
+from roundtrip.serving.traffic import FEWEST, SLOTS, Counts, Judge, wilson
 
 ROLLOUT = Rollout()
 RANDOM = default_rng(1)
 
 
-def rules(candidate: Counts, live: Counts) -> set[str]:
-    return {found.rule for found in faults(candidate, live, ROLLOUT)}
+def rules(candidate: Counts, live: Counts, *, expected_shift: float = 0.0) -> set[str]:
+    """What is found when all is looked at at once."""
+    return {found.rule for found in Judge(ROLLOUT, expected_shift=expected_shift).look(candidate, live)}
+
+
+def rules_as_they_grow(candidates: list[Counts], lives: list[Counts]) -> set[str]:
+    """What is found by looks at parts that come one after the other."""
+    judge, found = Judge(ROLLOUT), set()
+    for seen in range(1, len(candidates) + 1):
+        found |= {each.rule for each in judge.look(Counts.summed(candidates[:seen]), Counts.summed(lives[:seen]))}
+    return found
 
 
 def counted(
@@ -43,11 +52,9 @@ def counted(
 
 @pytest.mark.parametrize("beside", [False, True], ids=["canary", "shadow"])
 def test_a_good_candidate_is_not_held_up_by_chance(beside: bool) -> None:
-    """A hundred candidates, looked at ten times each: a rule that cried wolf at one look in a thousand would be seen."""
-    for _ in range(100):
-        live, parts = counted(150), [counted(20, beside=beside) for _ in range(10)]
-        for seen in range(1, 11):
-            assert rules(Counts.summed(parts[:seen]), live) == set()
+    """Fifty candidates, looked at ten times each: a rule that cried wolf at one look in a hundred would be seen."""
+    for _ in range(50):
+        assert rules_as_they_grow([counted(20, beside=beside) for _ in range(10)], [counted(30) for _ in range(10)]) == set()
 
 
 @pytest.mark.parametrize(
@@ -63,18 +70,40 @@ def test_a_good_candidate_is_not_held_up_by_chance(beside: bool) -> None:
 )
 @pytest.mark.parametrize("beside", [False, True], ids=["canary", "shadow"])
 def test_a_bad_candidate_is_found_within_five_hundred_requests(bad: dict[str, float], any_of: set[str], beside: bool) -> None:
-    for _ in range(10):
-        assert rules(counted(500, beside=beside, **bad), counted(500)) & any_of
+    for _ in range(5):
+        candidates = [counted(25, beside=beside, **bad) for _ in range(20)]
+        assert rules_as_they_grow(candidates, [counted(75) for _ in range(20)]) & any_of
+
+
+def slow_for_a_moment(requests: int) -> Counts:
+    """A part in which the machine held up the candidate's engine."""
+    return counted(requests, slower=20.0)
+
+
+def test_a_moment_in_which_the_machine_holds_the_candidate_up_is_one_observation_however_many_requests_it_meets() -> None:
+    good, lives = [counted(40) for _ in range(12)], [counted(40) for _ in range(13)]
+    assert rules_as_they_grow([slow_for_a_moment(40), *good], lives) == set()
+    assert rules_as_they_grow([*good[:6], slow_for_a_moment(40), *good[6:]], lives) == set()
+
+
+def test_while_slowness_is_neither_confirmed_nor_dropped_nothing_can_be_said() -> None:
+    judge, candidate, live = Judge(ROLLOUT), Counts(), Counts()
+    said = []
+    for part in (slow_for_a_moment(40), counted(30), counted(80), slow_for_a_moment(60), slow_for_a_moment(60)):
+        candidate, live = Counts.summed([candidate, part]), Counts.summed([live, counted(100)])
+        found = {found.rule for found in judge.look(candidate, live)}
+        said.append((bool(found & {"latency", "tail latency"}), judge.in_doubt))
+    assert said == [(False, True), (False, True), (False, False), (False, True), (True, True)]
 
 
 def test_a_candidate_that_learned_what_changed_may_predict_otherwise() -> None:
     candidate, live = counted(200, shift=30.0, beside=True), counted(200)
-    assert faults(candidate, live, ROLLOUT, expected_shift=28.0) == []
-    assert {found.rule for found in faults(candidate, live, ROLLOUT, expected_shift=-30.0)} == {"shift"}
+    assert rules(candidate, live, expected_shift=28.0) == set()
+    assert rules(candidate, live, expected_shift=-30.0) == {"shift"}
 
 
 def test_a_candidate_that_predicts_too_evenly_is_found_on_identical_rows() -> None:
-    assert "spread" in rules(counted(200, spread=10.0, beside=True), counted(200))
+    assert "spread" in rules(counted(200, spread=5.0, beside=True), counted(200))
 
 
 def test_three_slow_answers_of_twenty_seven_are_no_slow_tail() -> None:
@@ -82,7 +111,7 @@ def test_three_slow_answers_of_twenty_seven_are_no_slow_tail() -> None:
     candidate, live = counted(24), counted(80)
     for _ in range(3):
         candidate.answered(np.zeros((1, 3), dtype=np.float32), 0.2)
-    assert "tail latency" not in rules(candidate, live)
+    assert rules_as_they_grow([candidate, counted(24)], [live, counted(80)]) == set()
 
 
 def test_triton_away_is_not_the_candidates_fault() -> None:
