@@ -1,12 +1,13 @@
-"""Content negotiation (RFC 9110, sections 8.3, 8.4 and 12.5.1): the gateway takes and gives JSON, uncompressed."""
+"""Content negotiation (RFC 9110, sections 8.3, 8.4 and 12.5.1): the gateway takes and gives JSON, uncompressed; v2 has tensors after it."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 
+from roundtrip.serving.gateway.binary_tensors import HEADER
 from roundtrip.serving.gateway.problems import Problem
 
-JSON = "application/json"
+JSON, BINARY = "application/json", "application/octet-stream"
 _RANGES = ("*/*", "application/*", JSON)
 """The media ranges that match JSON, the most specific last."""
 
@@ -21,6 +22,8 @@ def require_json_accepted(request: Request) -> None:
 def require_json_sent(request: Request) -> None:
     """Raises Problem 415 for a body that is announced as something else. One without is taken for JSON, as v2 clients send it."""
     sent = request.headers.get("content-type", JSON)
+    if sent == BINARY and HEADER in request.headers:
+        sent = JSON  # of which the beginning is
     if sent != JSON and sent.partition(";")[0].strip().lower() != JSON:
         raise Problem(415, f"Content-Type is {sent[:100]!r}: send {JSON}.", headers={"Accept": JSON})
     coding = request.headers.get("content-encoding", "identity")

@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roundtrip.serving.gateway import v2_protocol
 from roundtrip.serving.gateway.api_keys import KeyScope
+from roundtrip.serving.gateway.binary_tensors import HEADER
 from roundtrip.serving.gateway.deadlines import take_over_deadline
 from roundtrip.serving.gateway.guards import administrator, body_of, check_key, check_known, live_model, parts_of, reader
 from roundtrip.serving.gateway.live_model import LiveModel
-from roundtrip.serving.gateway.negotiation import require_json_accepted, require_json_sent
+from roundtrip.serving.gateway.negotiation import BINARY, JSON, require_json_accepted, require_json_sent
 from roundtrip.serving.gateway.problems import PROBLEM_CONTENT, TITLES, answer_problem
 from roundtrip.serving.gateway.release_history import shown
 
@@ -118,18 +119,22 @@ async def describe_release(use_case: str, request: Request) -> Response:
     responses=_problems(400, 413, 415, 504),
 )
 async def infer(model: Live, body: Body, request: Request) -> Response:
-    """KServe v2 infer in JSON: one tensor for each input of the contract, one for each output."""
-    asked = v2_protocol.parse_infer(body, request.headers.get("inference-header-content-length"))
+    """KServe v2 infer: one tensor for each input of the contract, one for each output; in JSON, or by the binary extension."""
+    asked = v2_protocol.parse_infer(body, request.headers.get(HEADER))
     answered = await parts_of(request).predicting.predict_rows(model, v2_protocol.rows_of(asked), request.state.request_id)
     request.state.answered = answered
+    tensors, contents = v2_protocol.outputs_of(asked, answered.model.contract, answered.predictions)
     answer = v2_protocol.InferResponse(
         model_name=model.release.use_case,
         model_version=answered.model.released.version,
         id=asked.id or request.state.request_id,
         parameters={"served_by": answered.served_by},
-        outputs=v2_protocol.outputs_of(asked, answered.model.contract, answered.predictions),
+        outputs=tensors,
     )
-    return Response(answer.model_dump_json(), media_type="application/json")
+    text = answer.model_dump_json(exclude_none=True).encode()
+    if not contents:
+        return Response(text, media_type=JSON)
+    return Response(text + contents, headers={HEADER: str(len(text))}, media_type=BINARY)
 
 
 @readable.get("/v2/models/{use_case}", tags=["v2"])
@@ -146,8 +151,8 @@ async def model_ready(model: Live) -> Response:
 
 @readable.get("/v2", tags=["v2"])
 async def describe_server() -> Response:
-    """The server's name and protocol extensions (none)."""
-    return _json({"name": "roundtrip_gateway", "version": "1", "extensions": []})
+    """The server's name and protocol extensions."""
+    return _json({"name": "roundtrip_gateway", "version": "1", "extensions": v2_protocol.EXTENSIONS})
 
 
 @administered.get("/metrics", tags=["health"], response_class=PlainTextResponse)

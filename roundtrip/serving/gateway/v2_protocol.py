@@ -1,22 +1,42 @@
-"""KServe's v2 inference protocol in JSON: one tensor for each input of the contract, [n] or [n, 1], and one for each output.
+"""KServe's v2 inference protocol: one tensor for each input of the contract, [n] or [n, 1], and one for each output.
 
-A tensor `key` or `event_month` (BYTES) names the rows for the prediction log, as the fields of :predict do. The binary
-extension is not offered, as the metadata say: send JSON (`binary_data=False` in tritonclient).
+A tensor `key` or `event_month` (BYTES) names the rows for the prediction log, as the fields of :predict do. A tensor's values are in the
+JSON, or, by the binary extension, after it.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from roundtrip.contracts.model_contract import ModelContract
+from roundtrip.serving.gateway.binary_tensors import Datum, split_body, values_of
 from roundtrip.serving.gateway.problems import Problem, invalid
 from roundtrip.serving.tensors import Predictions
 from roundtrip.serving.triton_repository import LARGEST_BATCH
 
 TEXT_TENSORS = ("key", "event_month")
+EXTENSIONS = ("binary_tensor_data",)
 
-Datum = float | int | str | bool | None
 Row = dict[str, object]
+
+
+class BinaryInput(BaseModel):
+    """Of a tensor whose values are not in `data`."""
+
+    binary_data_size: int | None = Field(None, ge=0, description="Bytes of its values after the JSON.")
+
+
+class BinaryOutput(BaseModel):
+    """Of an output."""
+
+    binary_data: bool | None = Field(None, description="Whether its values are to follow the JSON.")
+
+
+class BinaryOutputs(BaseModel):
+    """Of a request."""
+
+    binary_data_output: bool = Field(False, description="The same for each output that says nothing itself.")
 
 
 class TensorIn(BaseModel):
@@ -25,13 +45,15 @@ class TensorIn(BaseModel):
     name: str
     shape: list[int] = Field(min_length=1, max_length=2)
     datatype: str
-    data: list[Datum | list[Datum]]
+    data: list[Datum | list[Datum]] = Field(default_factory=list)
+    parameters: BinaryInput = BinaryInput()
 
 
 class RequestedOutput(BaseModel):
     """An output that the caller wants; without any, all are given."""
 
     name: str
+    parameters: BinaryOutput = BinaryOutput()
 
 
 class InferRequest(BaseModel):
@@ -41,15 +63,17 @@ class InferRequest(BaseModel):
     id: str = Field("", max_length=200)
     inputs: list[TensorIn] = Field(min_length=1)
     outputs: list[RequestedOutput] = Field(default_factory=list)
+    parameters: BinaryOutputs = BinaryOutputs()
 
 
 class TensorOut(BaseModel):
-    """One output."""
+    """One output: its values in `data`, or `parameters.binary_data_size` bytes of them after the JSON."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: list[float]
+    data: list[float] | None = None
+    parameters: BinaryInput | None = None
 
 
 class InferResponse(BaseModel):
@@ -62,14 +86,25 @@ class InferResponse(BaseModel):
     outputs: list[TensorOut]
 
 
-def parse_infer(body: bytes, headers_announce_binary: str | None) -> InferRequest:
-    """The request in `body`; raises Problem for anything else, and for the binary extension."""
-    if headers_announce_binary is not None:
-        raise Problem(400, "the binary tensor extension is not offered here: send the data as JSON (binary_data=False in tritonclient).")
+def parse_infer(body: bytes, size_of_json: str | None) -> InferRequest:
+    """The request in `body`, every tensor with its data; `size_of_json`: the header of the binary extension. Raises Problem."""
+    text, contents = split_body(body, size_of_json)
     try:
-        return InferRequest.model_validate_json(body)
+        request = InferRequest.model_validate_json(text)
     except ValidationError as error:
         raise invalid(error) from error
+    for tensor in request.inputs:
+        size = tensor.parameters.binary_data_size
+        if size is None:
+            continue
+        if tensor.data or size > len(contents):
+            said = f"{len(tensor.data)} values in JSON, and {size} of {len(contents)} bytes after it"
+            raise Problem(422, f"input {tensor.name!r} has {said}: send the one or the other.")
+        tensor.data.extend(values_of(tensor.name, tensor.datatype, contents[:size]))
+        contents = contents[size:]
+    if contents:
+        raise Problem(422, f"{len(contents)} bytes after the JSON belong to no input: name them in its parameters.binary_data_size.")
+    return request
 
 
 def rows_of(request: InferRequest) -> list[Row]:
@@ -82,16 +117,26 @@ def rows_of(request: InferRequest) -> list[Row]:
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def outputs_of(request: InferRequest, contract: ModelContract, predictions: Predictions) -> list[TensorOut]:
-    """The answer's tensors, those that were asked for; raises Problem for an output that the contract lacks."""
+def outputs_of(request: InferRequest, contract: ModelContract, predictions: Predictions) -> tuple[list[TensorOut], bytes]:
+    """The answer's tensors, those that were asked for, and the contents that follow the JSON.
+
+    Raises Problem for an output that the contract lacks.
+    """
     names = [output.name for output in contract.outputs]
-    asked = [output.name for output in request.outputs] or names
-    for name in asked:
-        if name not in names:
-            raise Problem(422, f"output {name!r} is not in the contract: ask for {', '.join(names)}.")
-    return [
-        TensorOut(name=name, shape=[len(predictions)], datatype="FP32", data=predictions[:, names.index(name)].tolist()) for name in asked
-    ]
+    tensors, contents = [], []
+    for wanted in request.outputs or [RequestedOutput(name=name) for name in names]:
+        if wanted.name not in names:
+            raise Problem(422, f"output {wanted.name!r} is not in the contract: ask for {', '.join(names)}.")
+        values = np.ascontiguousarray(predictions[:, names.index(wanted.name)])
+        tensor = TensorOut(name=wanted.name, shape=[len(values)], datatype="FP32")
+        as_binary = wanted.parameters.binary_data
+        if request.parameters.binary_data_output if as_binary is None else as_binary:
+            tensor.parameters = BinaryInput(binary_data_size=values.nbytes)
+            contents.append(values.tobytes())
+        else:
+            tensor.data = values.tolist()
+        tensors.append(tensor)
+    return tensors, b"".join(contents)
 
 
 def metadata(contract: ModelContract, version: str) -> dict[str, object]:

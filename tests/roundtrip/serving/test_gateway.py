@@ -174,6 +174,63 @@ def test_v2_infer_gives_the_same_numbers_as_predict(offline_gateway: TestClient)
     assert (answer["id"], answer["model_version"]) == ("q", "1")
 
 
+def binary_infer(gateway: TestClient, described: dict[str, object], contents: bytes, **headers: str) -> tuple[int, bytes, bytes]:
+    """Status, JSON and what follows it."""
+    text = json.dumps(described).encode()
+    named = {"Inference-Header-Content-Length": str(len(text)), "Content-Type": "application/octet-stream"} | headers
+    answer = gateway.post("/v2/models/tiny/infer", content=text + contents, headers=named)
+    size = int(answer.headers.get("Inference-Header-Content-Length", len(answer.content)))
+    return answer.status_code, answer.content[:size], answer.content[size:]
+
+
+CARRIERS, DELAYS = b"\2\0\0\0AA\2\0\0\0WN", np.array([12, 0], dtype=np.float32).tobytes()
+BINARY_INPUTS: list[dict[str, object]] = [
+    {"name": "carrier", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": len(CARRIERS)}},
+    {"name": "delay_minutes", "datatype": "FP32", "shape": [2, 1], "parameters": {"binary_data_size": len(DELAYS)}},
+    {"name": "wind_mph", "datatype": "FP32", "shape": [2], "data": [None, 3.0]},
+]
+
+
+def test_v2_infer_takes_and_gives_binary_tensors(offline_gateway: TestClient) -> None:
+    outputs = [{"name": "late", "parameters": {"binary_data": True}}, {"name": "late_p90"}]
+    _, text, contents = binary_infer(offline_gateway, {"inputs": BINARY_INPUTS, "outputs": outputs}, CARRIERS + DELAYS)
+    described, found = json.loads(text), np.frombuffer(contents, dtype=np.float32)
+    rows = [{"carrier": "AA", "delay_minutes": 12.0}, {"carrier": "WN", "delay_minutes": 0.0, "wind_mph": 3.0}]
+    predicted = offline_gateway.post(PREDICT, json={"instances": rows}).json()["predictions"]
+    np.testing.assert_allclose(found, [row["late"] for row in predicted], rtol=1e-6)
+    np.testing.assert_allclose(described["outputs"][1]["data"], [row["late_p90"] for row in predicted], rtol=1e-6)
+    assert described["outputs"][0]["parameters"] == {"binary_data_size": 8}
+    asked = {"inputs": BINARY_INPUTS, "parameters": {"binary_data_output": True}}
+    assert len(binary_infer(offline_gateway, asked, CARRIERS + DELAYS)[2]) == 3 * 8
+
+
+@pytest.mark.parametrize(
+    ("contents", "headers", "status", "said"),
+    [
+        (CARRIERS + DELAYS[:-1], {}, 422, "8 of 7 bytes"),
+        (CARRIERS + DELAYS + b"more", {}, 422, "4 bytes after the JSON belong to no input"),
+        (CARRIERS.replace(b"\2", b"\3") + DELAYS, {}, 422, "no BYTES tensor"),
+        (CARRIERS.replace(b"AA", b"\xff\xff") + DELAYS, {}, 422, "no BYTES tensor"),
+        (CARRIERS + DELAYS, {"Inference-Header-Content-Length": "99999"}, 400, "'99999', of a body of"),
+        (CARRIERS + DELAYS, {"Inference-Header-Content-Length": "-1"}, 400, "'-1'"),
+    ],
+)
+def test_contents_that_are_no_tensors_are_refused(
+    offline_gateway: TestClient, contents: bytes, headers: dict[str, str], status: int, said: str
+) -> None:
+    found, text, _ = binary_infer(offline_gateway, {"inputs": BINARY_INPUTS}, contents, **headers)
+    assert (found, said in json.loads(text)["detail"]) == (status, True), text
+
+
+def test_a_datatype_that_is_none_is_refused_and_a_missing_number_may_be_nan(offline_gateway: TestClient) -> None:
+    carrier, delay, wind = BINARY_INPUTS
+    nothing = np.array([np.nan, np.nan], dtype=np.float32).tobytes()
+    missing = [carrier, delay, {**wind, "data": [], "parameters": {"binary_data_size": 8}}]
+    assert binary_infer(offline_gateway, {"inputs": missing}, CARRIERS + DELAYS + nothing)[0] == 200
+    status, text, _ = binary_infer(offline_gateway, {"inputs": [carrier, {**delay, "datatype": "FP31"}]}, CARRIERS + DELAYS)
+    assert (status, b"no FP31 tensor" in text) == (422, True)
+
+
 @pytest.mark.parametrize(
     ("inputs", "status"),
     [

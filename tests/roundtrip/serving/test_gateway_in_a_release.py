@@ -166,7 +166,8 @@ def test_without_postgresql_the_gateway_goes_on_and_starts_again_after_kill_9_wi
     assert all(stored.count(answer.headers["x-request-id"]) == 1 for answer in answered)
 
 
-def test_the_v2_client_of_triton_speaks_to_the_gateway(setting: Setting) -> None:
+@pytest.mark.parametrize("binary", [False, True], ids=["JSON", "binary tensors"])
+def test_the_v2_client_of_triton_speaks_to_the_gateway(setting: Setting, binary: bool) -> None:
     setting.release("1")
     client = tritonclient.http.InferenceServerClient(setting.url.removeprefix("http://"))
     key = {"X-API-Key": KEY}
@@ -178,7 +179,8 @@ def test_the_v2_client_of_triton_speaks_to_the_gateway(setting: Setting) -> None
     inputs = [tritonclient.http.InferInput(entry["name"], [1], entry["datatype"]) for entry in described["inputs"]]
     for tensor in inputs:
         value = ROW[tensor.name()]
-        tensor.set_data_from_numpy(np.array([value], dtype=object if isinstance(value, str) else np.float32), binary_data=False)
-    answer = client.infer(setting.name, inputs, headers=key)
+        tensor.set_data_from_numpy(np.array([value], dtype=object if isinstance(value, str) else np.float32), binary_data=binary)
+    outputs = [tritonclient.http.InferRequestedOutput(entry["name"], binary_data=binary) for entry in described["outputs"]]
+    answer = client.infer(setting.name, inputs, outputs=outputs, headers=key)
     predicted = setting.predict().json()["predictions"][0]
     np.testing.assert_allclose([answer.as_numpy(name)[0] for name in ("late", "late_p10", "late_p90")], [*predicted.values()], rtol=1e-6)
