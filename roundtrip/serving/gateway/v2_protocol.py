@@ -6,6 +6,8 @@ JSON, or, by the binary extension, after it.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,19 +26,19 @@ Row = dict[str, object]
 class BinaryInput(BaseModel):
     """Of a tensor whose values are not in `data`."""
 
-    binary_data_size: int | None = Field(None, ge=0, description="Bytes of its values after the JSON.")
+    binary_data_size: Annotated[int | None, Field(ge=0, description="Bytes of its values after the JSON.")] = None
 
 
 class BinaryOutput(BaseModel):
     """Of an output."""
 
-    binary_data: bool | None = Field(None, description="Whether its values are to follow the JSON.")
+    binary_data: Annotated[bool | None, Field(description="Whether its values are to follow the JSON.")] = None
 
 
 class BinaryOutputs(BaseModel):
     """Of a request."""
 
-    binary_data_output: bool = Field(False, description="The same for each output that says nothing itself.")
+    binary_data_output: Annotated[bool, Field(description="The same for each output that says nothing itself.")] = False
 
 
 class TensorIn(BaseModel):

@@ -193,7 +193,8 @@ BINARY_INPUTS: list[dict[str, object]] = [
 
 def test_v2_infer_takes_and_gives_binary_tensors(offline_gateway: TestClient) -> None:
     outputs = [{"name": "late", "parameters": {"binary_data": True}}, {"name": "late_p90"}]
-    _, text, contents = binary_infer(offline_gateway, {"inputs": BINARY_INPUTS, "outputs": outputs}, CARRIERS + DELAYS)
+    asked: dict[str, object] = {"inputs": BINARY_INPUTS, "outputs": outputs}
+    _, text, contents = binary_infer(offline_gateway, asked, CARRIERS + DELAYS)
     described, found = json.loads(text), np.frombuffer(contents, dtype=np.float32)
     rows = [{"carrier": "AA", "delay_minutes": 12.0}, {"carrier": "WN", "delay_minutes": 0.0, "wind_mph": 3.0}]
     predicted = offline_gateway.post(PREDICT, json={"instances": rows}).json()["predictions"]
