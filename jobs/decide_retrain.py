@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from roundtrip.contracts.errors import RetrainHeld
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import RunFolder, job_parser, receipt_for
-from roundtrip.monitoring.decisions import DecisionRecord, write_decision
-from roundtrip.monitoring.governor import Measurement, decide
-from roundtrip.monitoring.history import failed_builds, read_history
+from roundtrip.monitoring.decide import decide_on
+from roundtrip.monitoring.governor import Measurement
+from roundtrip.monitoring.history import failed_builds
 from use_cases import use_case_named
 
 
@@ -20,11 +20,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     request = parser.parse_args(argv)
     with receipt_for(request) as receipt:
         use_case, partition = use_case_named(request.use_case), checked_partition(request.partition)
-        measured, now = RunFolder(request.run_dir).receipt("measure_drift"), datetime.now(UTC)
+        measured = RunFolder(request.run_dir).receipt("measure_drift")
         measurement = Measurement.of(partition, measured.figures, failed_builds=failed_builds(use_case, partition))
-        decision = decide(measurement, use_case.retrain, read_history(use_case, partition, now=now))
-        write_decision(DecisionRecord.of(use_case.name, measurement, decision, at=now, run_dir=request.run_dir))
-        receipt.figures.update(action=decision.action, reasons=[*decision.reasons], partitions=f"..{partition}")
+        decision = decide_on(use_case, measurement, run_dir=request.run_dir, now=datetime.now(UTC))
+        receipt.figures.update(action=decision.action, reasons=[*decision.reasons], cause=measurement.cause, partitions=f"..{partition}")
         if decision.action == "hold":
             raise RetrainHeld(" ".join(decision.reasons))
 

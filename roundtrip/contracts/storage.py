@@ -102,6 +102,22 @@ def write_bytes(uri: str, content: bytes) -> None:
         s3_client().put_object(Bucket=bucket, Key=key, Body=content)
 
 
+def create_bytes(uri: str, content: bytes) -> bool:
+    """Write the object whole if there is none of that URI; gives whether it was written. Of any number of callers one is told so."""
+    bucket, key = _split(uri)
+    if bucket is None:
+        return _create_file(Path(key), content)
+    from botocore.exceptions import ClientError
+
+    try:
+        s3_client().put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PRECONDITION_FAILED:
+            raise
+        return False
+    return True
+
+
 def check_conditional_put(uri: str, client: S3Client) -> None:
     """Put an object below `uri` (s3://) twice, on the condition that it is not there; raises StoreUnsafe unless the second put is refused.
 
@@ -178,6 +194,19 @@ def _split(uri: str) -> tuple[str | None, str]:
     if parts.scheme == "file" and not parts.netloc:
         return None, parts.path
     raise BadName(f"{uri!r} is no storage address: use s3://bucket/key or file:///folder/file.")
+
+
+def _create_file(path: Path, content: bytes) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}")
+    partial.write_bytes(content)
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        return False
+    finally:
+        partial.unlink()
+    return True
 
 
 def _list_files(prefix: str, path: str) -> Iterator[StoredObject]:

@@ -153,6 +153,22 @@ def categories_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[pa.Ta
         yield _split(use_case, snapshot, _labelled_rows(use_case, month, pinned, columns=columns)).train
 
 
+def recent_labelled_rows(use_case: UseCase, *, before: str, at_most: int, features_version: int, outcomes_version: int) -> pa.Table:
+    """The last `at_most` labelled rows of the months before `before`, by prediction time and key. Reads no more months than it needs."""
+    features = _open_at(use_case, use_case.features_table, features_version)
+    outcomes = _open_at(use_case, use_case.outcomes_table, outcomes_version)
+    built = [{entry[PARTITION_COLUMN] for entry in table.partitions()} for table in (features, outcomes)]
+    found: list[pa.Table] = []
+    wanted = at_most
+    for month in sorted((month for month in built[0] & built[1] if month < before), reverse=True):
+        if wanted <= 0:
+            break
+        rows = _labelled_rows(use_case, month, (features, outcomes))
+        found.insert(0, rows.slice(max(0, rows.num_rows - wanted)))
+        wanted -= found[0].num_rows
+    return pa.concat_tables(found) if found else _labelled_rows(use_case, before, (features, outcomes)).slice(0, 0)
+
+
 def sha256_of_months(digests: Mapping[str, str]) -> str:
     """The SHA-256 of a whole snapshot from those of its months' rows (content_hash.py)."""
     return hashlib.sha256("".join(f"{month} {digests[month]}\n" for month in sorted(digests)).encode()).hexdigest()

@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 
 from roundtrip.contracts.use_cases import Input
-from roundtrip.monitoring.effect_size import DRIFT_LIMIT
 
+DRIFT_LIMIT = 0.25
+"""PSI from which the report calls a column drifted, as the literature does. The verdict goes by limits of its own (inputs.py)."""
 SAMPLE_ROWS = 3000
 """Rows drawn from either side: the report's plots don't gain from more, and its size and seconds grow with them."""
 

@@ -23,14 +23,15 @@ LAST_JOBS = ("promote_release", "roll_back_release")
 """Jobs with which a train run ends."""
 
 
-def read_history(use_case: UseCase, partition: str, *, now: datetime) -> History:
-    """The history as a decision on `partition` needs it."""
+def read_history(use_case: UseCase, partition: str, *, version: str, now: datetime) -> History:
+    """The history as a decision on `partition` needs it, in which `version` was measured."""
     live = live_version(use_case.name)
-    asked = (record.partition for record in read_decisions(use_case.name) if record.action == "retrain")
+    others = [record for record in read_decisions(use_case.name) if record.partition != partition]
     return History(
         live_version=live,
         trained_through=trained_through(use_case.name, live) if live else None,
-        retrains_asked=tuple(month for month in asked if month != partition),
+        retrains_asked=tuple(record.partition for record in others if record.action == "retrain"),
+        decayed=tuple(record.partition for record in others if record.verdict == "decayed" and record.model_version == version),
         run_in_flight=run_in_flight(use_case.name, now=now),
     )
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.receipts import Figure, TableVersion
-from roundtrip.contracts.use_cases import Input, UseCase
+from roundtrip.contracts.use_cases import UseCase
+from roundtrip.monitoring.answers import AnswerDrift, answer_drifts, answer_inputs, answering
 from roundtrip.monitoring.effect_size import Drift
 from roundtrip.monitoring.evidently_report import drift_report
-from roundtrip.monitoring.inputs import input_drifts, inputs_broken, inputs_drifted
+from roundtrip.monitoring.inputs import data_faults, input_drifts, inputs_broken, inputs_drifted, joint_drift
+from roundtrip.monitoring.joint import JointDrift
 from roundtrip.monitoring.performance import Performance, measure_performance
-from roundtrip.monitoring.predictions import PredictionDrift, prediction_drift
+from roundtrip.monitoring.profile import BATCH_ROWS, profile_reference, profile_rows
 from roundtrip.monitoring.reference import Reference, load_reference
+from roundtrip.monitoring.refit import Refit, refit_gain
 from roundtrip.monitoring.scored_rows import OUTCOME, ScoredRows, days, matrix, scored_rows, with_outcome
-from roundtrip.monitoring.verdict import Verdict, verdict_of
+from roundtrip.monitoring.verdict import Cause, Verdict, cause_of, verdict_of
 from roundtrip.serving.scoring import Scorer
 
 
@@ -31,9 +31,15 @@ class DriftCheck:
     inputs: dict[str, Drift]
     inputs_drifted: list[str]
     inputs_broken: list[str]
-    predictions: PredictionDrift
+    joint: JointDrift
+    predictions: AnswerDrift
+    errors: AnswerDrift
     performance: Performance | None
+    refit: Refit | None
+    data_faults: list[str]
+    """What is wrong with the data, a sentence each, with the input and its source."""
     verdict: Verdict
+    cause: Cause
     report: bytes
     """Evidently's page, HTML."""
     tables: tuple[TableVersion, ...]
@@ -48,13 +54,14 @@ class DriftCheck:
             "inputs": {name: _drift_figures(drift) for name, drift in self.inputs.items()},
             "inputs_drifted": [*self.inputs_drifted],
             "inputs_broken": [*self.inputs_broken],
-            "predictions": {
-                **_drift_figures(self.predictions.drift),
-                "mean": self.predictions.mean,
-                "reference_mean": self.predictions.reference_mean,
-            },
+            "joint": {**asdict(self.joint), "pair": list(self.joint.pair) if self.joint.pair else None},
+            "predictions": _answer_figures(self.predictions),
+            "errors": _answer_figures(self.errors),
             "performance": _performance_figures(self.performance) if self.performance else None,
+            "refit": self.refit.figures() if self.refit else None,
+            "data_faults": [*self.data_faults],
             "verdict": self.verdict,
+            "cause": self.cause,
         }
 
 
@@ -62,22 +69,36 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
     """Measure the partition. Raises SnapshotUnusable when it has no predictions, DigestMismatch for a damaged version."""
     scored = scored_rows(use_case, partition)
     reference = load_reference(use_case, scored.model_version)
-    reference_medians = _medians(Scorer(reference.folder, threads=2), reference.rows)
-    medians = matrix(scored.table, [use_case.outputs[0].name])[:, 0].astype(np.float32)
-    inputs = input_drifts(use_case.inputs, reference=reference.rows, current=scored.table)
-    drifted = inputs_drifted(use_case.inputs, inputs)
-    predictions = prediction_drift(reference_medians, medians)
+    profile = profile_reference(
+        (*use_case.inputs, *answer_inputs(use_case)),
+        reference.batches,
+        time=use_case.prediction_time,
+        with_more=answering(use_case, Scorer(reference.folder, threads=2)),
+    )
+    current = profile_rows(profile.plan, scored.table.to_batches(max_chunksize=BATCH_ROWS), time=use_case.prediction_time)
+    found = input_drifts(profile, current)
+    inputs = {entry.name: found[entry.name] for entry in use_case.inputs}
+    drifted, faults, joint = inputs_drifted(use_case.inputs, inputs), data_faults(use_case.inputs, inputs), joint_drift(profile, current)
+    predictions, errors = answer_drifts(use_case, profile, scored.table)
     performance = performance_on(use_case, scored.table, reference)
+    refit = refit_gain(use_case, scored, partition, trained_on=profile.sample)
+    moved = bool(drifted) or any(signal.drifted for signal in (joint, predictions.drift, errors.drift))
+    verdict = verdict_of(performance, refit, moved=moved, policy=use_case.retrain)
     return DriftCheck(
         model_version=scored.model_version,
         rows=scored.table.num_rows,
         inputs=inputs,
         inputs_drifted=drifted,
         inputs_broken=inputs_broken(inputs),
+        joint=joint,
         predictions=predictions,
+        errors=errors,
         performance=performance,
-        verdict=verdict_of(performance, moved=bool(drifted) or predictions.drift.drifted, policy=use_case.retrain),
-        report=_report(use_case, scored, reference, reference_medians),
+        refit=refit,
+        data_faults=faults,
+        verdict=verdict,
+        cause=cause_of(verdict, refit, moved=moved, faulty=bool(faults)),
+        report=_report(use_case, scored, profile.sample),
         tables=(*scored.read, *reference.tables),
     )
 
@@ -94,29 +115,31 @@ def performance_on(use_case: UseCase, rows: pa.Table, reference: Reference) -> P
     )
 
 
-def _medians(scorer: Scorer, rows: pa.Table) -> NDArray[np.float32]:
-    columns = {entry.name: column_of(rows, entry.name) for entry in scorer.contract.inputs}
-    return scorer.predict(columns)[:, 0]
-
-
-def _report(use_case: UseCase, scored: ScoredRows, reference: Reference, reference_medians: NDArray[np.float32]) -> bytes:
-    output = use_case.outputs[0]
-    prediction = Input(name=f"predicted_{output.name}", kind="number", unit=output.unit, meaning="median prediction")
+def _report(use_case: UseCase, scored: ScoredRows, trained: pa.Table) -> bytes:
+    prediction, _ = answer_inputs(use_case)
     columns = [entry.name for entry in use_case.inputs]
-    current = scored.table.select(columns).append_column(prediction.name, scored.table.column(output.name))
-    trained = reference.rows.select(columns).append_column(prediction.name, pa.array(reference_medians))
-    return drift_report((prediction, *use_case.inputs), reference=trained, current=current)
+    current = scored.table.select(columns).append_column(prediction.name, scored.table.column(use_case.outputs[0].name))
+    return drift_report((prediction, *use_case.inputs), reference=trained.select([*columns, prediction.name]), current=current)
 
 
 def _drift_figures(drift: Drift) -> dict[str, Figure]:
     return {
         "effect": drift.effect,
+        "effect_low": drift.effect_low,
+        "effect_high": drift.effect_high,
+        "limit": drift.limit,
+        "rows": drift.rows,
+        "reference_rows": drift.reference_rows,
         "measure": drift.measure,
         "drifted": drift.drifted,
         "note": drift.note,
         "missing": round(drift.missing, 4),
         "reference_missing": round(drift.reference_missing, 4),
     }
+
+
+def _answer_figures(answers: AnswerDrift) -> dict[str, Figure]:
+    return {**_drift_figures(answers.drift), "mean": answers.mean, "reference_mean": answers.reference_mean}
 
 
 def _performance_figures(performance: Performance) -> dict[str, Figure]:

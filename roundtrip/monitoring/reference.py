@@ -6,6 +6,7 @@ Both come with the version folder (`snapshot.json`, `evaluation.json`, digest-ch
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pyarrow.compute as pc
 from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.skill import Skill
-from roundtrip.lakehouse.snapshot import Snapshot, load_rows
+from roundtrip.lakehouse.snapshot import Snapshot, rows_by_month
 from roundtrip.lakehouse.tables import table_uri
+from roundtrip.monitoring.profile import BATCH_ROWS, Batches
 from roundtrip.registry.version_folder import fetch
 
 
@@ -27,8 +29,8 @@ class Reference:
     version: str
     folder: Path
     """Its verified version folder."""
-    rows: pa.Table
-    """Training rows: features and label, without the held-out span."""
+    batches: Batches
+    """Training rows, features and label, without the held-out span: read anew at each call, a month at a time."""
     baseline_gain: float
     """Median of label − baseline column on them, in the label's unit."""
     at_release: Skill
@@ -41,16 +43,21 @@ def load_reference(use_case: UseCase, version: str) -> Reference:
     """The reference of a version. Raises DigestMismatch, SnapshotUnusable, FileNotFoundError for a version that is not there."""
     folder = fetch(use_case.name, version)
     snapshot = Snapshot.from_json((folder / SNAPSHOT_FILE).read_bytes())
-    rows = load_rows(use_case, snapshot).train
-    gain = pc.subtract(rows.column(use_case.label), rows.column(use_case.baseline.column))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for month in rows_by_month(use_case, snapshot):
+            yield from month.train.to_batches(max_chunksize=BATCH_ROWS)
+
+    gains = [pc.subtract(batch.column(use_case.label), batch.column(use_case.baseline.column)) for batch in batches()]
+    gain = pa.chunked_array(gains)
     pinned = {use_case.features_table: snapshot.features_version, use_case.outcomes_table: snapshot.outcomes_version}
     return Reference(
         version=version,
         folder=folder,
-        rows=rows,
+        batches=batches,
         baseline_gain=float(pc.quantile(gain, 0.5)[0].as_py()),
         at_release=_skill_at_release(folder / EVALUATION_FILE),
-        tables=tuple(TableVersion(table, table_uri(use_case.name, table), pin, rows.num_rows) for table, pin in pinned.items()),
+        tables=tuple(TableVersion(table, table_uri(use_case.name, table), pin, len(gain)) for table, pin in pinned.items()),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from jobs import decide_retrain, measure_drift
+from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import Figure, Receipt, RunFolder
 from roundtrip.contracts.settings import settings
 from roundtrip.lakehouse.snapshot import Snapshot
@@ -18,8 +20,9 @@ from tests.roundtrip.serving.conftest import home, release_schema  # noqa: F401
 
 PARTITION = "2013-06"
 DECAYED: dict[str, Figure] = {
-    "model_version": "1", "verdict": "decayed", "outcomes": 27075, "inputs_drifted": [], "inputs_broken": [],
-    "performance": {"loss": 0.10, "loss_low": 0.05},
+    "model_version": "1", "verdict": "decayed", "cause": "concept drift", "outcomes": 27075, "inputs_drifted": [], "data_faults": [],
+    "performance": {"mae": 12.7, "baseline_mae": 14.2, "loss": 0.10, "loss_low": 0.05},
+    "refit": {"mae": 12.2, "live_mae": 12.6, "gain": 0.032, "gain_low": 0.02},
 }  # fmt: skip
 
 
@@ -67,16 +70,49 @@ def test_a_decayed_model_is_retrained_and_asking_again_gives_the_same_answer(run
 
 
 @pytest.mark.usefixtures("live_version")
+def test_an_event_that_is_delivered_fifty_times_at_once_asks_for_one_retrain(tmp_path: Path) -> None:
+    folders = [RunFolder(f"file://{tmp_path}/run_{number}") for number in range(50)]
+    for folder in folders:
+        folder.write_receipt(Receipt("measure_drift", "flight_eta", figures=DECAYED))
+    with ThreadPoolExecutor(max_workers=50) as pool:
+        codes = list(pool.map(decide, folders))
+    assert sorted(codes) == [0] + [10] * 49
+    asked = folders[codes.index(0)]
+    (decision,) = read_decisions("flight_eta")
+    assert (decision.action, decision.run_dir) == ("retrain", asked.uri)
+    held = next(folder for folder in folders if folder != asked)
+    receipt = Receipt.from_json(storage.read_bytes(held.receipt_uri("decide_retrain")))
+    assert f"{asked.uri} asked for a retrain for 2013-06 already" in receipt.reason
+
+
+@pytest.mark.usefixtures("live_version")
+def test_outcomes_that_come_later_revise_the_verdict_and_the_record_says_which(run_folder: RunFolder, tmp_path: Path) -> None:
+    early = RunFolder(f"file://{tmp_path}/early")
+    unseen: dict[str, Figure] = {"verdict": "watch", "cause": "data drift", "outcomes": 0, "performance": None, "refit": None}
+    early.write_receipt(Receipt("measure_drift", "flight_eta", figures=DECAYED | unseen | {"inputs_drifted": ["carrier"]}))
+    assert decide(early) == 10
+    (first,) = read_decisions("flight_eta")
+    assert (first.verdict, first.action, first.revises) == ("watch", "hold", None)
+    assert decide(run_folder) == 0
+    (second,) = read_decisions("flight_eta")
+    assert (second.verdict, second.action) == ("decayed", "retrain")
+    assert second.revises == f"watch of 0 outcomes, decided at {first.decided_at}"
+    assert decide(early) == 10
+    assert read_decisions("flight_eta") == [second]
+
+
+@pytest.mark.usefixtures("live_version")
 def test_what_holds_a_retrain_back_is_in_the_receipt_the_decision_and_the_exit_code(run_folder: RunFolder) -> None:
     training = Receipt("snapshot_dataset", "flight_eta", started_at=datetime.now(UTC).isoformat())
     RunFolder.of("flight_eta.train_and_release", "another").write_receipt(training)
-    broken = DECAYED | {"inputs_broken": ["carrier"]}
+    broken = DECAYED | {"data_faults": ["Input carrier arrives without a value."]}
     run_folder.write_receipt(Receipt("measure_drift", "flight_eta", figures=broken))
     assert decide(run_folder) == 10
     (decision,) = read_decisions("flight_eta")
     assert decision.action == "hold"
     assert [reason.partition(":")[0] for reason in decision.reasons] == ["Bad data", "The train run another is in flight"]
-    assert "carrier arrives empty" in decision.reasons[0]
+    assert "carrier arrives without a value" in decision.reasons[0]
+    assert (decision.cause, decision.refit_gain, decision.mae) == ("bad data", 0.032, 12.7)
 
 
 def test_without_a_measurement_nothing_is_decided(tmp_path: Path, home: Path) -> None:  # noqa: F811

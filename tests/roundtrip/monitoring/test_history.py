@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import Receipt, RunFolder
+from roundtrip.contracts.settings import settings
+from roundtrip.contracts.use_cases import RetrainPolicy
 from roundtrip.monitoring.decisions import DecisionRecord, read_decisions, write_decision
-from roundtrip.monitoring.governor import Decision, Measurement
+from roundtrip.monitoring.governor import Decision, History, Measurement, decide
 from roundtrip.monitoring.history import failed_builds, run_in_flight
 from use_cases import use_case_named
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+NOTHING_BEFORE = History(live_version=None, trained_through=None, retrains_asked=(), run_in_flight=None)
 FLIGHT_ETA = use_case_named("flight_eta")
 
 
@@ -32,8 +37,8 @@ def leave(
 
 def decision(partition: str, action: str, reason: str) -> DecisionRecord:
     measurement = Measurement(
-        partition=partition, model_version="3", verdict="decayed", outcomes=2500, loss=0.1, loss_low=0.05,
-        inputs_drifted=(), data_faults=(),
+        partition=partition, model_version="3", verdict="decayed", cause="concept drift", outcomes=2500, loss=0.1, loss_low=0.05,
+        refit_mae=9.0, refit_gain=0.1, refit_gain_low=0.05, inputs_drifted=("carrier",),
     )  # fmt: skip
     decided = Decision(action=action, reasons=(reason,))  # type: ignore[arg-type]
     return DecisionRecord.of("flight_eta", measurement, decided, at=NOW, run_dir="file:///runs/1")
@@ -45,6 +50,19 @@ def test_decisions_come_back_as_they_were_and_a_later_one_of_the_partition_repla
     write_decision(decision("2013-04", "retrain", "lost"))
     write_decision(decision("2013-05", "retrain", "lost more"))
     assert read_decisions("flight_eta") == [decision("2013-04", "retrain", "lost"), decision("2013-05", "retrain", "lost more")]
+
+
+def test_a_decision_from_before_refits_were_measured_still_loads_and_can_be_decided_on_again() -> None:
+    old = {
+        "use_case": "flight_eta", "partition": "2013-04", "model_version": "3", "verdict": "decayed", "outcomes": 2500, "loss": 0.1,
+        "loss_low": 0.05, "action": "retrain", "reasons": ["lost"], "decided_at": "2026-11-25T12:00:00+00:00", "run_dir": "file:///runs/1",
+    }  # fmt: skip
+    write_decision(decision("2013-04", "hold", "wait"))
+    uri = f"{settings().storage_root}/decisions/flight_eta/2013-04.json"
+    storage.write_bytes(uri, json.dumps(old).encode())
+    (found,) = read_decisions("flight_eta")
+    assert (found.refit_gain, found.cause, found.revises) == (None, None, None)
+    assert decide(found.measurement(), RetrainPolicy(), NOTHING_BEFORE).action == "hold"
 
 
 def test_without_any_train_run_none_is_in_flight() -> None:

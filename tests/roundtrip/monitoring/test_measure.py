@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 
@@ -32,7 +33,8 @@ TINY = UseCase(
     inputs=(
         Input(name="origin", kind="category", unit="code", meaning=""),
         Input(name="departure_delay", kind="number", unit="min", meaning="", minimum=-60, maximum=1500),
-        Input(name="hour", kind="number", unit="h", meaning="", minimum=0, maximum=24, drifts_by_nature=True),
+        Input(name="hour", kind="number", unit="h", meaning="", minimum=0, maximum=24, drifts_by_nature=True,
+              source="flights"),
     ),
     outputs=(
         Output(name="arrival_delay", unit="min", quantile=0.5), Output(name="arrival_delay_p10", unit="min", quantile=0.1),
@@ -133,10 +135,12 @@ def measured(rows: pa.Table, *, outcomes: int) -> DriftCheck:
 
 
 @pytest.mark.usefixtures("release")
-def test_a_model_that_lost_its_skill_has_decayed_although_no_input_drifted() -> None:
+def test_skill_that_no_refit_gives_back_is_watched_and_is_no_decay() -> None:
     check = measured(flights(MEASURED, 4000), outcomes=3500)
     figures = check.figures()
-    assert (check.verdict, check.inputs_drifted, figures["outcomes"], figures["rows"]) == ("decayed", [], 3500, 4000)
+    assert (check.verdict, check.inputs_drifted, figures["outcomes"], figures["rows"]) == ("watch", [], 3500, 4000)
+    assert check.refit is not None
+    assert check.refit.gain.value < 0.015
     performance = figures["performance"]
     assert isinstance(performance, dict)
     assert performance["skill"] == pytest.approx(0, abs=0.01)
@@ -156,15 +160,32 @@ def test_an_input_that_drifts_by_nature_raises_no_alarm_and_one_that_does_not_is
     assert check.inputs["hour"].drifted
     assert check.inputs_drifted == ["origin"]
     assert check.inputs["origin"].note.startswith("1 new: SWF")
-    assert check.performance is None
-    assert check.verdict == "unknown"
+    assert (check.performance, check.refit) == (None, None)
+    assert (check.verdict, check.cause) == ("watch", "data drift")
+
+
+@pytest.mark.usefixtures("release")
+def test_another_answer_to_the_same_question_is_decay_by_concept_drift_and_the_refit_says_what_it_gains() -> None:
+    rows = flights(MEASURED, 4000)
+    later = pc.if_else(pc.equal(rows["origin"], "JFK"), 20.0, 0.0)
+    place = rows.column_names.index("arrival_delay")
+    check = measured(rows.set_column(place, "arrival_delay", pc.add(rows["arrival_delay"], later)), outcomes=4000)
+    assert (check.verdict, check.cause, check.inputs_drifted) == ("decayed", "concept drift", [])
+    refit = check.figures()["refit"]
+    assert isinstance(refit, dict)
+    assert (refit["judged_from"], refit["learned_rows"]) == ("2013-02-15", 4000 + 4000 - check.refit.rows)  # type: ignore[union-attr]
+    assert 0.015 < float(str(refit["gain_low"])) < float(str(refit["gain"])) < float(str(refit["gain_high"]))
+    assert float(str(refit["mae"])) == pytest.approx(float(str(refit["live_mae"])) * (1 - float(str(refit["gain"]))), abs=1e-3)
+    assert check.errors.drift.drifted
+    assert check.errors.mean == pytest.approx(20 / 3, abs=1)
 
 
 @pytest.mark.usefixtures("release")
 def test_an_input_that_arrives_empty_is_broken_and_the_report_is_made_without_it() -> None:
     rows = flights(MEASURED, 1000)
     check = measured(rows.set_column(rows.column_names.index("hour"), "hour", pa.nulls(1000, pa.float64())), outcomes=1000)
-    assert check.inputs_broken == ["hour"]
+    assert (check.inputs_broken, check.cause) == (["hour"], "bad data")
+    assert check.data_faults == ["Input hour arrives without a value in 100% of the rows, 0% in training: look at source flights."]
     assert b"<!DOCTYPE html>" in check.report
 
 
@@ -192,8 +213,9 @@ def test_a_partition_without_predictions_or_with_those_of_two_versions_is_refuse
 def test_the_reference_is_what_the_version_was_trained_on_whatever_the_tables_hold_by_now() -> None:
     append_month(flights(MEASURED, 500), outcomes=500)
     reference = load_reference(TINY, "1")
-    assert reference.rows.num_rows < 4000
-    assert set(reference.rows.column("flight_id").to_pylist()) < {f"{TRAINED_ON}/{number}" for number in range(4000)}
+    rows = pa.Table.from_batches(reference.batches())
+    assert rows.num_rows < 4000
+    assert set(rows.column("flight_id").to_pylist()) < {f"{TRAINED_ON}/{number}" for number in range(4000)}
     assert reference.baseline_gain == pytest.approx(GAIN, abs=0.7)
     assert [reference.at_release.low, reference.at_release.value] == pytest.approx([0.19, 0.20])
     assert trained_through("tiny", "1") == TRAINED_ON
