@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError
 from rich.console import Console
 
 from roundtrip.cli import check as checking
+from roundtrip.cli import decisions, keys, lineage, predict, quarantine, releases, reproduce
 from roundtrip.cli import doctor as examining
-from roundtrip.cli import keys, lineage, predict, quarantine, releases, reproduce
 from roundtrip.cli.check_contracts import is_checkout
 from roundtrip.cli.demo.command import run_demo
 from roundtrip.cli.stack import environment, lifecycle, log_files, overview
@@ -27,6 +27,9 @@ from roundtrip.contracts.errors import BadRequest, RoundtripError, SetUpIncomple
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(keys.app, name="keys")
 app.add_typer(quarantine.app, name="quarantine")
+app.command()(decisions.decisions)
+app.command()(decisions.replay_policy)
+app.command()(decisions.decay)
 app.command()(lineage.lineage)
 app.command()(lineage.restore)
 app.command()(reproduce.reproduce)

@@ -169,6 +169,14 @@ def recent_labelled_rows(use_case: UseCase, *, before: str, at_most: int, featur
     return pa.concat_tables(found) if found else _labelled_rows(use_case, before, (features, outcomes)).slice(0, 0)
 
 
+def labelled_by_month(use_case: UseCase) -> Iterator[tuple[str, pa.Table]]:
+    """Each month that both tables hold, with its labelled rows as they are now; raises TableMissing."""
+    opened = open_table(use_case.name, use_case.features_table), open_table(use_case.name, use_case.outcomes_table)
+    built = [{entry[PARTITION_COLUMN] for entry in table.partitions()} for table in opened]
+    for month in sorted(built[0] & built[1]):
+        yield month, _labelled_rows(use_case, month, opened)
+
+
 def sha256_of_months(digests: Mapping[str, str]) -> str:
     """The SHA-256 of a whole snapshot from those of its months' rows (content_hash.py)."""
     return hashlib.sha256("".join(f"{month} {digests[month]}\n" for month in sorted(digests)).encode()).hexdigest()

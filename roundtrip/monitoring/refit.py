@@ -8,7 +8,7 @@ on identical rows of the later half. A hard month is hard for both; what remains
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -80,21 +80,37 @@ def refit_gain(use_case: UseCase, scored: ScoredRows, partition: str, *, trained
 
     `trained_on`: rows that the live model learned from, all or a sample: they say which inputs are familiar.
     """
-    known = with_outcome(scored.table)
+    versions = {table.table: table.version for table in scored.read}
+
+    def before(rows: int) -> pa.Table:
+        return recent_labelled_rows(
+            use_case,
+            before=partition,
+            at_most=rows,
+            features_version=versions[use_case.features_table],
+            outcomes_version=versions[use_case.outcomes_table],
+        )
+
+    return refit_on(use_case, scored.table, before=before, trained_on=trained_on)
+
+
+def refit_on(use_case: UseCase, scored: pa.Table, *, before: Callable[[int], pa.Table], trained_on: pa.Table) -> Refit | None:
+    """The same on scored rows at hand: `before` gives the last so many labelled rows of the months before."""
+    known = with_outcome(scored)
     if known.num_rows < use_case.retrain.minimum_outcomes:
         return None
     day = days(known, use_case.prediction_time)
     first, last = int(day.min()), int(day.max())
     if last - first + 1 < FEWEST_DAYS:
         return None
+    started = time.monotonic()
     middle = first + (last - first + 1) // 2
     later = pa.array(day >= middle)
-    early, judged = known.filter(pc.invert(later)), known.filter(later)
-    started = time.monotonic()
-    learned = _learned(use_case, early, partition, {table.table: table.version for table in scored.read})
+    judged = known.filter(later)
+    learned = _learned(use_case, known.filter(pc.invert(later)), before)
     errors, live_errors = _errors(use_case, learned, judged)
-    judged_days = day[day >= middle]
-    familiar = familiar_rows(use_case.inputs, trained_on, judged)
+    judged_days, familiar = day[day >= middle], familiar_rows(use_case.inputs, trained_on, judged)
+    on_familiar = errors[familiar], live_errors[familiar], judged_days[familiar]
     return Refit(
         rows=judged.num_rows,
         learned_rows=learned.num_rows,
@@ -103,9 +119,7 @@ def refit_gain(use_case: UseCase, scored: ScoredRows, partition: str, *, trained
         gain=skill_with_interval(errors, live_errors, judged_days),
         judged_from=(date(1970, 1, 1) + timedelta(days=middle)).isoformat(),
         familiar_rows=int(familiar.sum()),
-        familiar_gain=(
-            skill_with_interval(errors[familiar], live_errors[familiar], judged_days[familiar]) if familiar.sum() >= FAMILIAR_ROWS else None
-        ),
+        familiar_gain=skill_with_interval(*on_familiar) if familiar.sum() >= FAMILIAR_ROWS else None,
         seconds=round(time.monotonic() - started, 2),
     )
 
@@ -129,18 +143,12 @@ def familiar_rows(inputs: tuple[Input, ...], trained_on: pa.Table, rows: pa.Tabl
     return familiar
 
 
-def _learned(use_case: UseCase, early: pa.Table, partition: str, versions: Mapping[str, int]) -> pa.Table:
+def _learned(use_case: UseCase, early: pa.Table, before: Callable[[int], pa.Table]) -> pa.Table:
     """What the challenger learns from: inputs and label of the months before, and of the partition's earlier half."""
     columns = [entry.name for entry in use_case.inputs]
     mine = early.select([*columns, OUTCOME]).rename_columns([*columns, use_case.label])
-    before = recent_labelled_rows(
-        use_case,
-        before=partition,
-        at_most=max(0, use_case.retrain.refit_rows - mine.num_rows),
-        features_version=versions[use_case.features_table],
-        outcomes_version=versions[use_case.outcomes_table],
-    )
-    return pa.concat_tables([before.select([*columns, use_case.label]), mine], promote_options="permissive")
+    older = before(max(0, use_case.retrain.refit_rows - mine.num_rows)).select([*columns, use_case.label])
+    return pa.concat_tables([older, mine], promote_options="permissive")
 
 
 def _errors(use_case: UseCase, learned: pa.Table, judged: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
