@@ -1,6 +1,6 @@
 # What a user types. The work is done by the `roundtrip` command, and by set_up.py before that exists.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint down clean lock bench-audit bench-etl bench-faults bench-gateway bench-loop bench-quality bench-readers bench-release-kills bench-serving bench-serving-faults bench-strategies bench-training bench-writers notebook two-hosts .roundtrip/bench .roundtrip/bench_peers .roundtrip/bench_mlserver
+.PHONY: help setup demo test lint down clean bench-audit bench-etl bench-faults bench-gateway bench-loop bench-monitoring bench-quality bench-readers bench-release-kills bench-serving bench-serving-faults bench-strategies bench-training bench-writers lock notebook two-hosts .roundtrip/bench .roundtrip/bench_peers .roundtrip/bench_mlserver
 MONTHS ?= 6
 FACTORS ?= 1,10,100
 
@@ -77,6 +77,11 @@ bench-faults: .roundtrip/bench  ## ranks killed at random: the same weights, and
 
 bench-quality: .roundtrip/bench  ## the network beside boosted trees: January to August, tested on October to December
 	@$(BIN)/python -m benchmarks.training.quality
+
+bench-monitoring: .roundtrip/bench  ## drift: the year as the governor runs it, false alarms and power, a million rows beside Evidently (an hour)
+	@$(BIN)/python -m benchmarks.monitoring.replayed_year
+	@$(BIN)/python -m benchmarks.monitoring.alarms
+	@$(BIN)/python -m benchmarks.monitoring.size
 
 two-hosts: .roundtrip/bench  ## training over two hosts (network namespaces, so as root), whose cable is pulled in mid-training
 	@$(BIN)/python -m benchmarks.training.two_hosts

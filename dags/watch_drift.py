@@ -1,20 +1,22 @@
 """Compare what was predicted with what came true, and decide whether to train again.
 
-**Starts** when a partition has both its predictions and its outcomes, or by hand.
+**Starts** when a partition has both its predictions and its outcomes (or either, where the use case says that outcomes come late), or
+by hand.
 
-**Does** collect the gateway's prediction log into a table; measure the drift of inputs (effect sizes), of predictions, and of the
-performance against the baseline with a bootstrap interval; then lets the governor decide. Inputs that drift alone never
-retrain: the loss must be large enough, its interval must exclude zero, and the cooldown and the budget must allow it.
+**Does** collect the gateway's prediction log into a table; measure the drift of inputs, of how they go together, of predictions and
+errors (effect sizes with intervals), the performance against the baseline, and what a refit would gain; then lets the governor decide.
+Inputs that drift alone never retrain, nor does a hard month: a refit must gain enough, for certain, and the cooldown and the budget
+must allow it. Bad data is to be fixed, and the receipt names the column and its source.
 
-**Emits** a retrain request for the partition when the decision is to retrain. Otherwise the last task is skipped, and its log and receipt
-say what held the governor back.
+**Emits** a retrain request for the partition when the decision is to retrain, once for a partition and model version. Otherwise the last
+task is skipped, and its log and receipt say what held the governor back.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import PartitionedAssetTimetable
 
-from operators.dag_defaults import THE_PARTITION, asset, partition_param, use_case_dag
+from operators.dag_defaults import THE_PARTITION, asset, partition_param, use_case_dag, worth_measuring
 from operators.job import Job, SparkJob
 from use_cases import declared_use_cases
 
@@ -24,7 +26,7 @@ for use_case in declared_use_cases():
         "watch_drift",
         title="Watch for drift",
         doc=__doc__,
-        schedule=PartitionedAssetTimetable(assets=asset(use_case, "predictions") & asset(use_case, "outcomes")),
+        schedule=PartitionedAssetTimetable(assets=worth_measuring(use_case)),
         deadline=timedelta(minutes=20),
         params=partition_param(),
     ):

@@ -8,6 +8,8 @@ from datetime import timedelta
 from airflow.sdk import (
     DAG,
     Asset,
+    AssetAll,
+    AssetAny,
     AssetWatcher,
     CronTriggerTimetable,
     Param,
@@ -76,6 +78,12 @@ def use_case_dag(
 def asset(use_case: UseCase, name: str) -> Asset:
     """`<use case>/<name>`: its events say that a partition of it is ready."""
     return Asset(name=f"{use_case.name}/{name}", group=use_case.name)
+
+
+def worth_measuring(use_case: UseCase) -> AssetAll | AssetAny:
+    """What starts a drift check of a partition: its predictions and its outcomes, or either where outcomes come late."""
+    predictions, outcomes = asset(use_case, "predictions"), asset(use_case, "outcomes")
+    return AssetAny(predictions, outcomes) if use_case.outcomes_come_late else AssetAll(predictions, outcomes)
 
 
 def landing(use_case: UseCase, feed: Feed) -> Asset:

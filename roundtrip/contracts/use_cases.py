@@ -292,6 +292,9 @@ class UseCase:
     gate: Gate = Gate()
     rollout: Rollout = Rollout()
     retrain: RetrainPolicy = RetrainPolicy()
+    outcomes_come_late: bool = False
+    """Whether a partition is looked at before its outcomes too: watch_drift then runs on the predictions alone, when performance is unknown
+    and what moved is all there is to see, and once more when the outcomes come. Otherwise it waits for both."""
     row_limit: float = 0.05
     """Fraction of a landed file's rows that may break the row contract before the partition stops."""
     intended_use: str = ""

@@ -18,6 +18,7 @@ from roundtrip.monitoring.profile import BATCH_ROWS, profile_reference, profile_
 from roundtrip.monitoring.reference import Reference, load_reference
 from roundtrip.monitoring.refit import Refit, refit_gain
 from roundtrip.monitoring.scored_rows import OUTCOME, ScoredRows, days, matrix, scored_rows, with_outcome
+from roundtrip.monitoring.skew import Skew, skew_of
 from roundtrip.monitoring.verdict import Cause, Verdict, cause_of, verdict_of
 from roundtrip.serving.scoring import Scorer
 
@@ -36,6 +37,7 @@ class DriftCheck:
     errors: AnswerDrift
     performance: Performance | None
     refit: Refit | None
+    skew: Skew | None
     data_faults: list[str]
     """What is wrong with the data, a sentence each, with the input and its source."""
     verdict: Verdict
@@ -59,6 +61,7 @@ class DriftCheck:
             "errors": _answer_figures(self.errors),
             "performance": _performance_figures(self.performance) if self.performance else None,
             "refit": self.refit.figures() if self.refit else None,
+            "skew": self.skew.figures() if self.skew else None,
             "data_faults": [*self.data_faults],
             "verdict": self.verdict,
             "cause": self.cause,
@@ -82,7 +85,8 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
     predictions, errors = answer_drifts(use_case, profile, scored.table)
     performance = performance_on(use_case, scored.table, reference)
     refit = refit_gain(use_case, scored, partition, trained_on=profile.sample)
-    moved = bool(drifted) or any(signal.drifted for signal in (joint, predictions.drift, errors.drift))
+    skew = skew_of(use_case, partition, features_version=_version(scored, use_case.features_table))
+    moved = bool(drifted) or any(signal.drifted for signal in (joint, predictions.drift, errors.drift)) or bool(skew and skew.skewed)
     verdict = verdict_of(performance, refit, moved=moved, policy=use_case.retrain)
     return DriftCheck(
         model_version=scored.model_version,
@@ -95,6 +99,7 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
         errors=errors,
         performance=performance,
         refit=refit,
+        skew=skew,
         data_faults=faults,
         verdict=verdict,
         cause=cause_of(verdict, refit, moved=moved, faulty=bool(faults)),
@@ -113,6 +118,10 @@ def performance_on(use_case: UseCase, rows: pa.Table, reference: Reference) -> P
         days=days(known, use_case.prediction_time),
         at_release=reference.at_release,
     )
+
+
+def _version(scored: ScoredRows, table: str) -> int:
+    return next(read.version for read in scored.read if read.table == table)
 
 
 def _report(use_case: UseCase, scored: ScoredRows, trained: pa.Table) -> bytes:

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, AssetAll, AssetAny
 
+from operators.dag_defaults import worth_measuring
 from tests.dags.conftest import DAG_FILES
 from use_cases import declared_use_cases
 
@@ -68,3 +70,11 @@ def parsed() -> dict[str, Parsing]:
 def test_a_dag_file_parses_in_under_a_second_of_cpu_and_imports_nothing_heavy(file: Path) -> None:
     assert parsed()[file.name]["heavy"] == []
     assert parsed()[file.name]["cpu_s"] < 1
+
+
+def test_a_drift_check_waits_for_the_outcomes_unless_the_use_case_says_that_they_come_late() -> None:
+    fast = declared_use_cases()[0]
+    assert isinstance(worth_measuring(fast), AssetAll)
+    late = worth_measuring(replace(fast, outcomes_come_late=True))
+    assert isinstance(late, AssetAny)
+    assert {asset.name for asset in late.objects} == {f"{fast.name}/predictions", f"{fast.name}/outcomes"}  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from roundtrip.cli.demo.command import calendar_of, replay_months
 from roundtrip.cli.demo.driver import request_of
 from roundtrip.cli.demo.summary import Summary
 from roundtrip.cli.demo.traffic import Traffic
+from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.lakehouse.tables import read_table
 from roundtrip.monitoring.decisions import read_decisions
@@ -88,6 +89,15 @@ def test_the_prediction_log_reached_its_table(summary: Summary) -> None:
     logged = read_table(USE_CASE.name, "prediction_log", partitions=["2013-02"]).to_pylist()
     assert len(logged) >= 400
     assert {row["model_version"] for row in logged} <= set(summary.requests.answers)
+
+
+def test_what_was_asked_for_online_is_what_the_tables_hold(summary: Summary) -> None:
+    (decision,) = read_decisions(USE_CASE.name)
+    skew = RunFolder(decision.run_dir).receipt("measure_drift").figures["skew"]
+    assert isinstance(skew, dict) and isinstance(skew["features"], dict)
+    assert int(str(skew["rows"])) >= 400
+    assert {name: differ for name, differ in skew["features"].items() if differ} == {}
+    assert summary.months[0].partition == decision.partition
 
 
 def test_driven_again_the_loop_does_nothing_twice(summary: Summary) -> None:
