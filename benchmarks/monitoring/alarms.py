@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--windows", type=int, default=1000)
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--refits", type=int, default=100)
+    parser.add_argument("--refits", type=int, default=50)
     request = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=REPOSITORY / ".roundtrip") as scratch:
         year = labelled_year(Path(scratch), last="2013-04")
@@ -100,11 +100,12 @@ def window(pool: pa.Table, draw: Draw, times: int = 1) -> pa.Table:
 
 def alarms(reference: ReferenceProfile, rows: pa.Table) -> list[str]:
     """The signals that raise an alarm on a window."""
-    current = profile_rows(reference.plan, rows.to_batches(max_chunksize=BATCH_ROWS), time=USE_CASE.prediction_time)
+    current = profile_rows(reference.plan, rows.to_batches(max_chunksize=BATCH_ROWS))
     drifts = input_drifts(reference, current)
+    inputs = {entry.name: drifts[entry.name] for entry in USE_CASE.inputs}
     signals = {
-        "inputs": bool(inputs_drifted(USE_CASE.inputs, drifts)),
-        "data faults": bool(data_faults(USE_CASE.inputs, drifts)),
+        "inputs": bool(inputs_drifted(USE_CASE.inputs, inputs)),
+        "data faults": bool(data_faults(USE_CASE.inputs, inputs)),
         "joint": joint_drift(reference, current).drifted,
         "predictions": drifts[PREDICTION].drifted,
         "errors": drifts[ERROR].drifted,

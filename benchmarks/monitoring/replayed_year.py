@@ -86,7 +86,9 @@ def split(year: pa.Table, through: str) -> SnapshotRows:
 
 def replayed(year: pa.Table, models: dict[str, Model]) -> dict[str, object]:
     """The three years, month by month."""
-    live, asked, decayed = models[FIRST], [], []
+    live = models[FIRST]
+    asked: list[str] = []
+    decayed: list[str] = []
     rows: list[dict[str, object]] = []
     for month in REPLAYED:
         performance, refit = measured(year, live, month)

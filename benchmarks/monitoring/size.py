@@ -66,7 +66,7 @@ def by_roundtrip(folder: Path, rows: int) -> dict[str, float]:
     before = _from_here()
     began = time.monotonic()
     profile = profile_reference(INPUTS, lambda: batches(reference), time="at")
-    now = profile_rows(profile.plan, batches(current), time="at")
+    now = profile_rows(profile.plan, batches(current))
     alarms = inputs_drifted(INPUTS, input_drifts(profile, now))
     assert now.rows == rows and not alarms and not joint_drift(profile, now).drifted, alarms
     return {"seconds": round(time.monotonic() - began, 2), "memory_mib": round(peak_mib(os.getpid()) - before, 1), "counted_rows": now.rows}

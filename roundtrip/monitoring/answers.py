@@ -62,7 +62,7 @@ def answer_drifts(use_case: UseCase, reference: ReferenceProfile, scored: pa.Tab
 
 
 def _drift(entry: Input, reference: ReferenceProfile, values: pa.ChunkedArray) -> AnswerDrift:
-    current = profile_rows(reference.plan.only((entry,)), pa.table({entry.name: values}).to_batches(), time=None)
+    current = profile_rows(reference.plan.only((entry,)), pa.table({entry.name: values}).to_batches())
     return AnswerDrift(drift=input_drift(entry, reference, current), mean=_mean(values), reference_mean=_mean(reference.sample[entry.name]))
 
 

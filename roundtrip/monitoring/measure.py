@@ -78,7 +78,7 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
         time=use_case.prediction_time,
         with_more=answering(use_case, Scorer(reference.folder, threads=2)),
     )
-    current = profile_rows(profile.plan, scored.table.to_batches(max_chunksize=BATCH_ROWS), time=use_case.prediction_time)
+    current = profile_rows(profile.plan, scored.table.to_batches(max_chunksize=BATCH_ROWS))
     found = input_drifts(profile, current)
     inputs = {entry.name: found[entry.name] for entry in use_case.inputs}
     drifted, faults, joint = inputs_drifted(use_case.inputs, inputs), data_faults(use_case.inputs, inputs), joint_drift(profile, current)
@@ -86,8 +86,8 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
     performance = performance_on(use_case, scored.table, reference)
     refit = refit_gain(use_case, scored, partition, trained_on=profile.sample)
     skew = skew_of(use_case, partition, features_version=_version(scored, use_case.features_table))
-    moved = bool(drifted) or any(signal.drifted for signal in (joint, predictions.drift, errors.drift)) or bool(skew and skew.skewed)
-    verdict = verdict_of(performance, refit, moved=moved, policy=use_case.retrain)
+    moved = bool(drifted) or any(signal.drifted for signal in (joint, predictions.drift, errors.drift))
+    verdict = verdict_of(performance, refit, moved=moved or bool(skew and skew.skewed), policy=use_case.retrain)
     return DriftCheck(
         model_version=scored.model_version,
         rows=scored.table.num_rows,

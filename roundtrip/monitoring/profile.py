@@ -131,11 +131,11 @@ def profile_reference(
     return ReferenceProfile(profile=profile, plan=replace(profile.plan, known=known), sample=sample)
 
 
-def profile_rows(plan: Plan, batches: Iterable[pa.RecordBatch], *, time: str | None) -> Profile:
-    """Count a partition's rows as its reference was counted. Without the column of prediction times all count as of one week."""
+def profile_rows(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Profile:
+    """Count a partition's rows as its reference was counted, all of them as of one week."""
     profile = Profile(plan)
     for batch in batches:
-        profile.add(batch, weeks_of(batch, time) if time else np.zeros(batch.num_rows, dtype=np.int64))
+        profile.add(batch, np.zeros(batch.num_rows, dtype=np.int64))
     return profile
 
 

@@ -44,12 +44,12 @@ def dated(rows: pa.Table) -> pa.Table:
 
 def input_drifts(entries: tuple[Input, ...], *, reference: pa.Table, current: pa.Table) -> dict[str, Drift]:
     profile = profile_reference(entries, lambda: dated(reference).to_batches(max_chunksize=1000), time="at")
-    return inputs.input_drifts(profile, profile_rows(profile.plan, current.to_batches(max_chunksize=700), time=None))
+    return inputs.input_drifts(profile, profile_rows(profile.plan, current.to_batches(max_chunksize=700)))
 
 
 def joint_of(entries: tuple[Input, ...], *, reference: pa.Table, current: pa.Table) -> JointDrift:
     profile = profile_reference(entries, lambda: dated(reference).to_batches(), time="at")
-    return joint_drift(profile, profile_rows(profile.plan, current.to_batches(), time=None))
+    return joint_drift(profile, profile_rows(profile.plan, current.to_batches()))
 
 
 def drift_of(reference: Sequence[object], current: Sequence[object], entry: Input = DELAY) -> Drift:

@@ -210,10 +210,12 @@ def test_a_partition_without_predictions_or_with_those_of_two_versions_is_refuse
 
 
 @pytest.mark.usefixtures("release")
-def test_the_reference_is_what_the_version_was_trained_on_whatever_the_tables_hold_by_now() -> None:
+def test_the_reference_is_what_the_version_was_trained_on_whatever_the_tables_hold_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
     append_month(flights(MEASURED, 500), outcomes=500)
     reference = load_reference(TINY, "1")
     rows = pa.Table.from_batches(reference.batches())
+    monkeypatch.setattr("roundtrip.monitoring.reference.ROWS_IN_MEMORY", 0)
+    assert pa.Table.from_batches(load_reference(TINY, "1").batches()).equals(rows)
     assert rows.num_rows < 4000
     assert set(rows.column("flight_id").to_pylist()) < {f"{TRAINED_ON}/{number}" for number in range(4000)}
     assert reference.baseline_gain == pytest.approx(GAIN, abs=0.7)
