@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--windows", type=int, default=1000)
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--refits", type=int, default=50)
+    parser.add_argument("--refits", type=int, default=30)
     request = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=REPOSITORY / ".roundtrip") as scratch:
         year = labelled_year(Path(scratch), last="2013-04")
