@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from roundtrip.contracts.errors import BadName, StoreUnsafe
+from roundtrip.contracts.errors import BadName, ServiceUnavailable, StoreUnsafe
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _PIECE_BYTES = 1 << 20
 """Read at a time where an object is not needed whole."""
+_CONFLICTS_AT_MOST = 10
+"""Tries of a conditional put: AWS answers 409 instead of 412 where another one of the same key is under way, and wants to be asked again."""
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,26 @@ def write_bytes(uri: str, content: bytes) -> None:
 
 
 def create_bytes(uri: str, content: bytes) -> bool:
-    """Write the object whole if there is none of that URI; gives whether it was written. Of any number of callers one is told so."""
+    """Write the object whole if there is none of that URI; gives whether it was written. Of any number of callers one is told so.
+
+    Raises ServiceUnavailable when the store can't say which one, time and again.
+    """
     bucket, key = _split(uri)
     if bucket is None:
         return _create_file(Path(key), content)
     from botocore.exceptions import ClientError
 
-    try:
-        s3_client().put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PRECONDITION_FAILED:
-            raise
-        return False
-    return True
+    for _ in range(_CONFLICTS_AT_MOST):
+        try:
+            s3_client().put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+            return True
+        except ClientError as error:
+            answer = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if answer == HTTPStatus.PRECONDITION_FAILED:
+                return False
+            if answer != HTTPStatus.CONFLICT:
+                raise
+    raise ServiceUnavailable(f"{uri}: {_CONFLICTS_AT_MOST} times somebody else was writing it at the same moment: try again.")
 
 
 def check_conditional_put(uri: str, client: S3Client) -> None:

@@ -1,6 +1,8 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -9,6 +11,7 @@ from botocore.config import Config
 from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadName, StoreUnsafe
+from roundtrip.contracts.settings import settings
 
 
 def test_folders_survive_the_round_trip(tmp_path: Path) -> None:
@@ -41,6 +44,25 @@ def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(FileNotFoundError):
         storage.download_folder(uri, tmp_path / "back")
+
+
+def create_twenty_times(uri: str) -> None:
+    with ThreadPoolExecutor(max_workers=20) as pool:
+        told = list(pool.map(lambda number: storage.create_bytes(uri, str(number).encode()), range(20)))
+    assert sum(told) == 1
+    assert storage.read_bytes(uri) == str(told.index(True)).encode()
+    assert [found.uri for found in storage.list_objects(uri)] == [uri]
+
+
+def test_of_many_who_create_a_file_at_the_same_time_one_does(tmp_path: Path) -> None:
+    create_twenty_times(f"file://{tmp_path}/deep/claim")
+
+
+def test_of_many_who_create_an_object_at_the_same_time_one_does(stack: Stack) -> None:
+    assert stack.home.is_dir()
+    uri = storage.join(settings().storage_root, "tests", uuid4().hex)
+    create_twenty_times(uri)
+    storage.delete(uri)
 
 
 @pytest.mark.parametrize("uri", ["relative/path", "http://host/x", "s3:///key", "file://host/x"])
