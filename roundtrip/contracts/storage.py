@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 20
 """Read at a time where an object is not needed whole."""
 _CONFLICTS_AT_MOST = 10
-"""Tries of a conditional put: AWS answers 409 instead of 412 where another one of the same key is under way, and wants to be asked again."""
+"""Tries of a conditional put: AWS answers 409, not 412, while another one of the same key is under way, and wants to be asked again."""
 
 
 @dataclass(frozen=True)
