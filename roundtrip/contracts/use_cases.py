@@ -297,6 +297,8 @@ class UseCase:
     and what moved is all there is to see, and once more when the outcomes come. Otherwise it waits for both."""
     row_limit: float = 0.05
     """Fraction of a landed file's rows that may break the row contract before the partition stops."""
+    replayed: bool = False
+    """Whether a past is replayed: then no table is late by the calendar, only behind the newest month that another one holds."""
     intended_use: str = ""
     """What the predictions are for and who acts on them, in sentences: a section of the model card."""
     limits: tuple[str, ...] = ()

@@ -99,6 +99,7 @@ USE_CASE = UseCase(
         Slice(input="scheduled_departure_hour", bands=(9, 12, 15, 18)),
     ),
     prediction_time="pushed_back_at",
+    replayed=True,  # the flights of 2013
     rollout=Rollout(canary_shares=(10, 25, 50), canary_requests=60),
     search=(
         Between(field="learning_rate", low=5e-4, high=1e-2, log=True),

@@ -1,0 +1,156 @@
+"""The measured months as pages and metrics read them: the governor's decisions, each with the figures of the check that it rests on.
+
+Reads two small objects a month, of the newest months only, and no table. What a decision or receipt of another age lacks is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from roundtrip.contracts import storage
+from roundtrip.contracts.receipts import RunFolder
+from roundtrip.contracts.settings import settings
+
+READERS = 12
+"""Objects read at a time: a store answers one in milliseconds to tens of them, and a year is two dozen."""
+
+Cause = Literal["none", "bad data", "data drift", "concept drift"]
+
+
+class InputEffect(msgspec.Struct, frozen=True):
+    """How far an input moved: its effect size (PSI) with the interval, or a note why there is none."""
+
+    effect: float | None = None
+    effect_low: float | None = None
+    effect_high: float | None = None
+    drifted: bool = False
+    note: str = ""
+
+
+class Refit(msgspec.Struct, frozen=True):
+    """What a model fitted anew on the recent window would gain, as a fraction of the live model's MAE."""
+
+    gain: float
+    gain_low: float | None = None
+    gain_high: float | None = None
+
+
+class Performance(msgspec.Struct, frozen=True):
+    """Errors in the unit of the label, skills as fractions."""
+
+    mae: float
+    baseline_mae: float
+    skill: float
+    skill_low: float
+    skill_high: float
+    skill_at_release: float | None = None
+    loss: float | None = None
+    loss_low: float | None = None
+    loss_high: float | None = None
+
+
+class _Figures(msgspec.Struct, frozen=True):
+    rows: int = 0
+    inputs: dict[str, InputEffect] = {}
+    predictions: InputEffect | None = None
+    performance: Performance | None = None
+    refit: Refit | None = None
+
+
+class _Check(msgspec.Struct, frozen=True):
+    """A receipt of measure_drift."""
+
+    figures: _Figures
+    links: dict[str, str]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A decision document."""
+
+    partition: str
+    model_version: str
+    verdict: str
+    outcomes: int
+    action: str
+    reasons: tuple[str, ...]
+    decided_at: datetime
+    run_dir: str
+    cause: Cause | None = None
+
+
+_NO_CHECK = _Check(figures=_Figures(), links={})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Month:
+    """A measured month: what the model did on it, and what the governor made of that."""
+
+    partition: str
+    model_version: str
+    verdict: str
+    cause: Cause | None
+    action: str
+    """retrain or hold."""
+    reasons: tuple[str, ...]
+    decided_at: datetime
+    outcomes: int
+    """Rows with an outcome."""
+    run_dir: str
+    """Run folder of the check."""
+    rows: int
+    inputs: Mapping[str, InputEffect]
+    predictions: InputEffect | None
+    performance: Performance | None
+    refit: Refit | None
+    links: Mapping[str, str]
+    """Title → address, of the check's receipt."""
+
+    @property
+    def refit_mae(self) -> float | None:
+        """The MAE that a refit would have had on the month: the live model's, less the gain."""
+        return self.performance.mae * (1 - self.refit.gain) if self.performance and self.refit else None
+
+    @property
+    def inputs_drifted(self) -> tuple[str, ...]:
+        return tuple(name for name, found in self.inputs.items() if found.drifted)
+
+
+def newest_months(use_case_name: str, count: int) -> list[Month]:
+    """The newest `count` months with a decision, in their order; none before the first check."""
+    folder = storage.join(settings().storage_root, "decisions", use_case_name) + "/"
+    newest = [entry.uri for entry in storage.list_objects(folder)][-count:]
+    with ThreadPoolExecutor(READERS) as readers:
+        decisions = list(readers.map(_decision, newest))
+        checks = list(readers.map(_check, decisions))
+    return [_month(kept, check) for kept, check in zip(decisions, checks, strict=True)]
+
+
+def _decision(uri: str) -> _Kept:
+    return msgspec.json.decode(storage.read_bytes(uri), type=_Kept)
+
+
+def _check(kept: _Kept) -> _Check:
+    """The receipt of the check; an empty one where its run folder was removed since."""
+    try:
+        return msgspec.json.decode(storage.read_bytes(RunFolder(kept.run_dir).receipt_uri("measure_drift")), type=_Check)
+    except FileNotFoundError:
+        return _NO_CHECK
+
+
+def _month(kept: _Kept, check: _Check) -> Month:
+    figures = check.figures
+    return Month(
+        **msgspec.structs.asdict(kept),
+        rows=figures.rows,
+        inputs=figures.inputs,
+        predictions=figures.predictions,
+        performance=figures.performance,
+        refit=figures.refit,
+        links=check.links,
+    )
