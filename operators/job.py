@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from operators.arguments import command_line, receipt_parts
 from operators.detached_process import Attempt, attempt_named, submit
 from operators.job_environment import job_environment
-from operators.links import RECEIPT_LINKS
+from operators.links import LINKS
 from operators.receipt_summary import links_of, summary_of
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import AnswerIsNo, BadRequest
@@ -45,7 +45,7 @@ class Job(ResumableJobMixin, BaseOperator):
 
     external_id_key = "attempt"
     template_fields: Sequence[str] = ("arguments", "partition")
-    operator_extra_links = RECEIPT_LINKS
+    operator_extra_links = LINKS
     ui_color = "#e8f0fe"
     connections: ClassVar[tuple[str, ...]] = ("aws_default", "mlflow_default", "triton_default")
     """The Connections whose addresses and credentials the job gets."""

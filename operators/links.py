@@ -1,4 +1,4 @@
-"""Links on a task to what its job made. The titles are those of the receipts' links (docs/architecture.md)."""
+"""Links on a task: to its use case's page, and to what its job made (the titles of the receipts' links: docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from airflow.sdk import BaseOperatorLink
 
-from roundtrip.contracts.report_addresses import browser_address
+from roundtrip.contracts.report_addresses import browser_address, page_address
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -35,5 +35,21 @@ class ReceiptLink(BaseOperatorLink):
         return browser_address(links[self.title]) if self.title in links else ""
 
 
+@attrs.define(kw_only=True)
+class PageLink(BaseOperatorLink):
+    """The page of the task's use case (plugins/pages/)."""
+
+    @property
+    def name(self) -> str:
+        return "Use case"
+
+    @property
+    def xcom_key(self) -> str:
+        return "_link_use_case"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        return page_address(getattr(operator, "use_case", ""))
+
+
 TITLES = ("Receipt", "Checks", "MLflow run", "Model version", "Model card", "Evidently report", "Gateway")
-RECEIPT_LINKS = tuple(ReceiptLink(title=title) for title in TITLES)
+LINKS = (PageLink(), *(ReceiptLink(title=title) for title in TITLES))

@@ -1,4 +1,4 @@
-"""Where a person opens what a job left: files of run folders are shown by Airflow's API server, to those who may see the DAG's runs."""
+"""What Airflow's API server shows beside Airflow's own pages: a page for each use case, and the files of run folders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from roundtrip.contracts.settings import settings
 
 REPORTS = "/roundtrip/reports"
 """Path under which the API server shows files of the run folders (plugins/roundtrip_plugin.py)."""
+
+PAGES = "/roundtrip/use_cases"
+"""Path under which the API server shows a page for each use case."""
+
+
+def page_address(use_case_name: str) -> str:
+    """The API server's address for the page of a use case."""
+    return storage.join(settings().airflow_url, PAGES, use_case_name)
 
 
 def browser_address(address: str) -> str:

@@ -24,6 +24,7 @@ from roundtrip.contracts import storage
 from roundtrip.contracts.errors import ServiceUnavailable
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, RunFolder, code_commit
+from roundtrip.contracts.report_addresses import page_address
 from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.judge import Judgement
@@ -210,7 +211,7 @@ def _description(use_case: UseCase, origin: Origin, logged: LoggedModel) -> str:
         f"- skill {found.skill:.3f} (95 % interval {found.skill_low:.3f} to {found.skill_high:.3f})\n"
         f"- {found.coverage:.1%} of outcomes inside the predicted interval\n\n"
         f"[Model card]({files}): {MARKDOWN_FILE} and {HTML_FILE}. Inputs, units and outputs are in contract.json. "
-        f"[Training run]({record.mlflow_run_url})"
+        f"[Training run]({record.mlflow_run_url}). [The use case's page]({page_address(use_case.name)})"
     )
 
 

@@ -30,7 +30,7 @@ def described(task: TaskInstance) -> dict[str, object]:
     def pull(key: str) -> object:
         return task.xcom_pull(task_ids=task.task_id, key=key, map_indexes=task.map_index)
 
-    links = {title: pull(f"_link_{title}") for title in ("receipt", "mlflow_run", "checks")}
+    links = {title: pull(f"_link_{title}") for title in ("use_case", "receipt", "mlflow_run", "checks")}
     return {"state": task.state, "tries": task.try_number, "label": task.rendered_map_index, "xcom": pull("return_value"), "links": links}
 
 

@@ -45,6 +45,7 @@ def test_an_event_is_about_the_tasks_own_partition_and_only_of_tasks_that_are_do
 def test_links_are_those_of_the_receipt_and_files_open_through_the_api_server(ran: Ran) -> None:
     links = ran["ends"]["tasks"]["done[-1]"]["links"]
     assert links["mlflow_run"] == "http://mlflow/run"
+    assert links["use_case"] == "http://airflow/roundtrip/use_cases/flight_eta"
     assert links["receipt"].startswith("http://airflow/roundtrip/reports/ends/manual__")
     assert links["checks"] == ""
 
