@@ -11,6 +11,7 @@ with the version that should serve.
 
 from datetime import timedelta
 
+from operators.alerts import RollbackAlert
 from operators.dag_defaults import ASKED, asked_params, asset, use_case_dag
 from operators.job import Job
 from use_cases import declared_use_cases
@@ -26,4 +27,9 @@ for use_case in declared_use_cases():
         params=asked_params(),
     ):
         found = Job(task_id="find_live_version", task_display_name="Find the live version", arguments=ASKED)
-        found >> Job(task_id="roll_back_release", task_display_name="Roll back", outlets=[asset(use_case, "champion")])
+        found >> Job(
+            task_id="roll_back_release",
+            task_display_name="Roll back",
+            outlets=[asset(use_case, "champion")],
+            on_success_callback=RollbackAlert(),
+        )

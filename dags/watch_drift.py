@@ -9,13 +9,15 @@ Inputs that drift alone never retrain, nor does a hard month: a refit must gain 
 must allow it. Bad data is to be fixed, and the receipt names the column and its source.
 
 **Emits** a retrain request for the partition when the decision is to retrain, once for a partition and model version. Otherwise the last
-task is skipped, and its log and receipt say what held the governor back.
+task is skipped, and its log and receipt say what held the governor back. When the model decayed or the data is broken, people are told
+(docs/page.md, "Alerts").
 """
 
 from datetime import timedelta
 
 from airflow.sdk import PartitionedAssetTimetable
 
+from operators.alerts import VerdictAlert
 from operators.dag_defaults import THE_PARTITION, asset, partition_param, use_case_dag, worth_measuring
 from operators.job import Job, SparkJob
 from use_cases import declared_use_cases
@@ -37,5 +39,7 @@ for use_case in declared_use_cases():
             task_display_name="Decide on a retrain",
             partition=THE_PARTITION,
             outlets=[asset(use_case, "retrain_request")],
+            on_success_callback=VerdictAlert(),
+            on_skipped_callback=VerdictAlert(),
         )
         collect >> measure >> decide

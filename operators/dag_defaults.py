@@ -18,6 +18,7 @@ from airflow.sdk import (
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from operators.alerts import FailureAlert
 from operators.arguments import MOST_MINUTES, MOST_RANKS, MOST_TRIALS, MOST_VERSIONS
 from operators.deadlines import warn_of_missed_deadline
 from operators.landing_trigger import LandingMarkerTrigger
@@ -68,7 +69,7 @@ def use_case_dag(
         tags=[use_case.name, name],
         params=dict(params or {}),
         deadline=DeadlineAlert(reference=USUAL_RUNTIME, interval=deadline, callback=AsyncCallback(warn_of_missed_deadline)),
-        default_args={"owner": use_case.owner, "use_case": use_case.name, **RETRIES},
+        default_args={"owner": use_case.owner, "use_case": use_case.name, "on_failure_callback": FailureAlert(), **RETRIES},
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Asset, BaseOperator, chain
 
+from operators.alerts import RollbackAlert
 from operators.job import Job
 
 
@@ -19,7 +20,9 @@ def release_steps(*, emits: Asset) -> list[BaseOperator]:
     shadow = Job(task_id="shadow_release", task_display_name="Shadow: copies of requests")
     canary = Job(task_id="canary_release", task_display_name="Canary: some of the requests")
     promote = Job(task_id="promote_release", task_display_name="Promote", outlets=[emits])
-    roll_back = Job(task_id="roll_back_release", task_display_name="Roll back", trigger_rule="one_failed")
+    roll_back = Job(
+        task_id="roll_back_release", task_display_name="Roll back", trigger_rule="one_failed", on_success_callback=RollbackAlert()
+    )  # fmt: skip
     released = EmptyOperator(task_id="released", task_display_name="Released")
     steps = [stage, probe, shadow, canary, promote]
     chain(*steps, released)

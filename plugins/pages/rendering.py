@@ -60,6 +60,11 @@ def use_case_page(
     )  # fmt: skip
 
 
+def runbook_page(content: str, reader: Reader) -> Page:
+    """`content`: HTML of our own (runbook.py)."""
+    return _rendered("runbook.html", reader, content=content)
+
+
 def problem_page(status: int, told: str, reader: Reader) -> Page:
     """What a browser is shown instead of a page: 401, 403, 404 …"""
     return _rendered("problem.html", reader, status=status, told=told)
@@ -79,12 +84,21 @@ def _rendered(template: str, reader: Reader, **values: object) -> Page:
 
 
 @dataclass(frozen=True)
+class _Cell:
+    """An input's effect in a month: as text, the style's class, and what it means."""
+
+    text: str
+    kind: str = "flat"
+    told: str = ""
+
+
+@dataclass(frozen=True)
 class _Effect:
     """An input's row in the table of effects."""
 
     name: str
-    cells: tuple[tuple[str, str], ...]
-    """Text and class of each month's cell."""
+    cells: tuple[_Cell, ...]
+    """One a month."""
 
 
 def _effects(months: Sequence[Month]) -> list[_Effect]:
@@ -97,11 +111,14 @@ def _effects(months: Sequence[Month]) -> list[_Effect]:
     return [_Effect(name, tuple(_cell(month, name) for month in months)) for name in names[:MOST_INPUTS]]
 
 
-def _cell(month: Month, name: str) -> tuple[str, str]:
+def _cell(month: Month, name: str) -> _Cell:
     found = month.inputs.get(name)
     if found is None or found.effect is None:
-        return ("–", "")
-    return (f"{found.effect:.2f}", "drifted" if found.drifted else "some" if found.effect >= LITTLE else "")
+        return _Cell("–", told=found.note if found else "not measured")
+    ends = (found.effect_low, found.effect_high)
+    interval = f"95 %: {ends[0]:.2f} to {ends[1]:.2f}" if ends[0] is not None and ends[1] is not None else ""
+    kind = "drifted" if found.drifted else "some" if found.effect >= LITTLE else "flat"
+    return _Cell(f"{found.effect:.2f}", kind, "; ".join(text for text in (interval, found.note) if text))
 
 
 @cache

@@ -18,7 +18,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from plugins.pages.access import RETRAIN, ROLL_BACK, dag_id, from_this_site, may_see, may_start, reader, starter
 from plugins.pages.files import HEADERS, MEDIA_TYPES, checks_page_of, file_of_run
-from plugins.pages.rendering import Page, Reader, index_page, problem_page, use_case_page
+from plugins.pages.rendering import Page, Reader, index_page, problem_page, runbook_page, use_case_page
+from plugins.pages.runbook import runbook_html
 from plugins.pages.runs import ids_by_folder, last_runs, start_run
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadName, UnknownUseCase
@@ -80,6 +81,12 @@ def show_report(dag_id: str, run: str, path: str) -> Response:
 def show_checks(use_case: str, table: str, page: str) -> Response:
     """The checks' page of what a table holds of a month."""
     return _file(checks_page_of(use_case, table, page))
+
+
+@application.get("/runbook", response_class=HTMLResponse)
+def show_runbook(request: Request, user: GetUserDep) -> Response:
+    """docs/operate.md, where alerts link to."""
+    return _shown(runbook_page(runbook_html(), _reader(request, user.get_name())))
 
 
 @application.exception_handler(HTTPException)

@@ -8,6 +8,8 @@ from roundtrip.contracts.settings import settings
 REPORTS = "/roundtrip/reports"
 """Path under which the API server shows files of the run folders (plugins/roundtrip_plugin.py)."""
 
+RUNBOOK = "/roundtrip/runbook"
+"""Path under which the API server shows docs/operate.md."""
 PAGES = "/roundtrip/use_cases"
 """Path under which the API server shows a page for each use case."""
 
@@ -15,6 +17,11 @@ PAGES = "/roundtrip/use_cases"
 def page_address(use_case_name: str) -> str:
     """The API server's address for the page of a use case."""
     return storage.join(settings().airflow_url, PAGES, use_case_name)
+
+
+def runbook_address(section: str) -> str:
+    """The API server's address for a section of docs/operate.md, by its anchor."""
+    return f"{storage.join(settings().airflow_url, RUNBOOK)}#{section}"
 
 
 def browser_address(address: str) -> str:

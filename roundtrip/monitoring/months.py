@@ -41,6 +41,14 @@ class Refit(msgspec.Struct, frozen=True):
     gain_high: float | None = None
 
 
+class Skew(msgspec.Struct, frozen=True):
+    """Training-serving skew: rows whose inputs were logged online and computed offline too."""
+
+    rows: int
+    features: dict[str, int] = {}
+    """Input → rows whose two values differ."""
+
+
 class Performance(msgspec.Struct, frozen=True):
     """Errors in the unit of the label, skills as fractions."""
 
@@ -61,6 +69,7 @@ class _Figures(msgspec.Struct, frozen=True):
     predictions: InputEffect | None = None
     performance: Performance | None = None
     refit: Refit | None = None
+    skew: Skew | None = None
 
 
 class _Check(msgspec.Struct, frozen=True):
@@ -108,6 +117,7 @@ class Month:
     predictions: InputEffect | None
     performance: Performance | None
     refit: Refit | None
+    skew: Skew | None
     links: Mapping[str, str]
     """Title → address, of the check's receipt."""
 
@@ -152,5 +162,6 @@ def _month(kept: _Kept, check: _Check) -> Month:
         predictions=figures.predictions,
         performance=figures.performance,
         refit=figures.refit,
+        skew=figures.skew,
         links=check.links,
     )

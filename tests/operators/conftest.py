@@ -2,10 +2,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
+
+from tests.operators.receivers import MailServer, Webhook, connections, receiving
 
 
 class Task(TypedDict):
@@ -34,7 +37,7 @@ CONNECTIONS = {
 }
 
 
-def airflow_of_its_own(home: Path) -> dict[str, str]:
+def airflow_of_its_own(home: Path, more: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     """An environment for an Airflow that has nothing to do with the stack's: SQLite, local files, Connections to nowhere."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ROUNDTRIP_"))}
     return inherited | {
@@ -45,7 +48,7 @@ def airflow_of_its_own(home: Path) -> dict[str, str]:
         "ROUNDTRIP_HOME": str(home / "roundtrip"),
         "ROUNDTRIP_STORAGE_ROOT": f"file://{home}/storage",
         "ROUNDTRIP_AIRFLOW_URL": "http://airflow",
-        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in CONNECTIONS.items()},
+        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in {**CONNECTIONS, **more}.items()},
     }  # fmt: skip
 
 
@@ -55,13 +58,20 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ran(airflow_home: Path) -> Ran:
+def received() -> Iterator[tuple[Webhook, MailServer]]:
+    """Where the alerts of these DAGs go."""
+    with receiving() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def ran(airflow_home: Path, received: tuple[Webhook, MailServer]) -> Ran:
     """What became of the runs of the DAGs in airflow_dags/, by DAG id. Takes about 15 s, once."""
     outcome = airflow_home / "outcome.json"
     with (airflow_home / "log").open("w") as log:
         finished = subprocess.run(
             [sys.executable, "-m", "tests.operators.run_airflow_dags", str(Path(__file__).parent / "airflow_dags"), str(outcome)],
-            env=airflow_of_its_own(airflow_home), stdout=log, stderr=log, check=False,
+            env=airflow_of_its_own(airflow_home, connections(*received)), stdout=log, stderr=log, check=False,
         )  # fmt: skip
     assert finished.returncode == 0, (airflow_home / "log").read_text()[-4000:]
     return json.loads(outcome.read_text())

@@ -12,6 +12,7 @@ import pytest
 
 from plugins.pages.rendering import Page, Reader, index_page, problem_page, use_case_page
 from plugins.pages.runs import DagRuns, Run
+from roundtrip.monitoring.months import InputEffect, Skew
 from roundtrip.monitoring.overview import UseCaseOverview, UseCaseSummary
 from tests.plugins.a_year import FLIGHT_ETA, FROZEN, as_it_is, leave_month, released, the_year
 
@@ -102,6 +103,21 @@ def test_a_year_has_every_month_each_with_its_reasons(storage_root: str) -> None
     assert html.count("/roundtrip/reports/flight_eta.watch_drift/asset_triggered__") == len(FROZEN)
     assert "version 3" in html and "canary: it answers 25 % of the requests, watched" in text(html)
     assert "2013-02: 3, 2013-09: 1,204" in text(html) and "late" in html
+
+
+def test_the_effects_have_their_intervals_and_skew_is_told(storage_root: str) -> None:
+    year = the_year()
+    last = year.months[-1]
+    moved = {
+        "wind": InputEffect(effect=0.3, effect_low=0.28, effect_high=0.33, drifted=True),
+        "rain": InputEffect(note="every value is missing"),
+    }
+    for skew, sentence in (
+        (Skew(rows=900, features={"wind": 0}), "no input differs in any of 900 rows"),
+        (Skew(rows=900, features={"wind": 12, "rain": 0, "carrier": 3}), "wind differs in 12, carrier differs in 3 of 900 rows"),
+    ):
+        html = shown(replace(year, months=(*year.months[:-1], replace(last, inputs=moved, skew=skew))))
+        assert sentence in text(html) and 'title="95 %: 0.28 to 0.33"' in html
 
 
 def test_a_candidate_that_no_job_watches_is_said_to_get_no_traffic(storage_root: str) -> None:
