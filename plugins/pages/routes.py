@@ -21,11 +21,13 @@ from plugins.pages.files import HEADERS, MEDIA_TYPES, checks_page_of, file_of_ru
 from plugins.pages.rendering import Page, Reader, index_page, problem_page, runbook_page, use_case_page
 from plugins.pages.runbook import runbook_html
 from plugins.pages.runs import ids_by_folder, last_runs, start_run
+from plugins.pages.scraping import scraper
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadName, UnknownUseCase
 from roundtrip.contracts.names import MOST_CHARACTERS
 from roundtrip.contracts.settings import settings
-from roundtrip.monitoring.overview import overview_of, summaries_of
+from roundtrip.monitoring.exposition import CONTENT_TYPE, exposition
+from roundtrip.monitoring.overview import overview_of, overviews_of, summaries_of
 from use_cases import declared_use_cases, use_case_named
 
 PREFIX = "/roundtrip"
@@ -87,6 +89,12 @@ def show_checks(use_case: str, table: str, page: str) -> Response:
 def show_runbook(request: Request, user: GetUserDep) -> Response:
     """docs/operate.md, where alerts link to."""
     return _shown(runbook_page(runbook_html(), _reader(request, user.get_name())))
+
+
+@application.get("/metrics", dependencies=[Depends(scraper)])
+def show_metrics() -> Response:
+    """Every use case as Prometheus reads it."""
+    return Response(exposition(overviews_of(declared_use_cases(), now=datetime.now(UTC))), media_type=CONTENT_TYPE)
 
 
 @application.exception_handler(HTTPException)

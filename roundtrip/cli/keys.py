@@ -28,7 +28,8 @@ Name = Annotated[str, typer.Argument(help="Whose key it is: stands in the access
 def add(
     name: Name,
     scopes: Annotated[
-        list[KeyScope] | None, typer.Option("--scope", help="read (the default): predict, describe. admin: metrics too.")
+        list[KeyScope] | None,
+        typer.Option("--scope", help="read (the default): predict, describe. metrics: for Prometheus. admin: all of it."),
     ] = None,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second at most, for each gateway; none: no limit.")] = None,
 ) -> None:

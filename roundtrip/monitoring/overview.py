@@ -27,6 +27,8 @@ from roundtrip.serving.release import HistoryEntry, Release, history, read_relea
 
 MONTHS = 12
 """Newest months that a page shows: the year."""
+USE_CASES_AT_A_TIME = 4
+"""Read whole, each by up to twenty readers."""
 PATIENCE_S = 8.0
 """Seconds after which a page does without what has not been read by then."""
 _UNREADABLE = (RoundtripError, BotoCoreError, ClientError, DeltaError, MsgspecError, OSError)
@@ -105,6 +107,12 @@ def overview_of(use_case: UseCase, *, now: datetime) -> UseCaseOverview:
         tables=tuple(tables() or ()),
         unknown=tuple(readers.unknown),
     )
+
+
+def overviews_of(use_cases: Sequence[UseCase], *, now: datetime) -> list[UseCaseOverview]:
+    """The pages of several use cases, read a few at a time."""
+    with ThreadPoolExecutor(max_workers=USE_CASES_AT_A_TIME) as threads:
+        return list(threads.map(lambda use_case: overview_of(use_case, now=now), use_cases))
 
 
 def summaries_of(use_cases: Sequence[UseCase]) -> list[UseCaseSummary]:

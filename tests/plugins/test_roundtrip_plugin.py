@@ -3,16 +3,22 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from plugins.pages.files import checks_page_of, file_of_run
+from roundtrip.cli.stack.credentials import write_private
 from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadName
 from roundtrip.contracts.settings import settings
+from roundtrip.serving.gateway.api_keys import LOOK_S, ApiKey, KeyScope, key_file, new_key, read_keys
 
 RUN = "flight_eta.watch_drift", "a_test_of_the_plugin"
 PAGE = "/roundtrip/use_cases/flight_eta"
@@ -58,7 +64,14 @@ def test_the_pages_are_shown_to_who_is_signed_in(signed_in: httpx.Client) -> Non
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer no.such.token"}])
 def test_nothing_is_shown_to_who_is_not_signed_in(anyone: httpx.Client, report: str, headers: dict[str, str]) -> None:
-    for path in (f"/roundtrip/reports/{report}", "/roundtrip/", PAGE, "/roundtrip/data_docs/flight_eta/features/index.html"):
+    for path in (
+        f"/roundtrip/reports/{report}",
+        "/roundtrip/",
+        PAGE,
+        "/roundtrip/runbook",
+        "/roundtrip/metrics",
+        "/roundtrip/data_docs/flight_eta/features/index.html",
+    ):
         answer = anyone.get(path, headers=headers)
         assert answer.status_code in (401, 403)
         assert "Drift" not in answer.text and "Flight ETA" not in answer.text
@@ -107,6 +120,34 @@ def test_another_sites_form_starts_nothing_with_the_readers_cookie(anyone: httpx
     anyone.headers["Authorization"] = f"Bearer {token}"
 
 
+def test_the_metrics_are_for_a_key_of_the_gateway_with_their_scope(anyone: httpx.Client) -> None:
+    file = key_file(settings().home_path)
+    read, metrics = (new_key(f"a_test_{scope}", scopes=[scope], rate=None) for scope in (KeyScope.READ, KeyScope.METRICS))
+    with added(file, [read[1], metrics[1]]):
+        answers = {secret: anyone.get("/roundtrip/metrics", headers={"X-API-Key": secret}) for secret in (read[0], metrics[0], "no key")}
+    assert [answer.status_code for answer in answers.values()] == [403, 200, 401]
+    assert 'roundtrip_unknown_parts{use_case="flight_eta"} 0.0' in answers[metrics[0]].text
+    assert anyone.get("/roundtrip/metrics").status_code == 401
+    assert anyone.get("/roundtrip/metrics", headers={"X-API-Key": settings().gateway_key}).status_code == 200
+
+
+@contextmanager
+def added(file: Path, keys: list[ApiKey]) -> Iterator[None]:
+    """Keys of the gateway, for as long as the API server needs to see them."""
+    before = read_keys(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_private(file, msgspec.json.encode([*before, *keys]).decode())
+    time.sleep(LOOK_S + 0.1)
+    yield
+    write_private(file, msgspec.json.encode(before).decode())
+
+
+def test_the_runbook_is_shown_with_a_section_for_each_alert(signed_in: httpx.Client) -> None:
+    page = signed_in.get("/roundtrip/runbook")
+    assert page.status_code == 200 and '<h2 id="a-model-that-decayed">A model that decayed</h2>' in page.text
+    assert "<table>" in page.text
+
+
 def test_a_report_is_shown_without_the_readers_session_or_a_network(signed_in: httpx.Client, report: str) -> None:
     answer = signed_in.get(f"/roundtrip/reports/{report}")
     assert (answer.status_code, answer.text) == (200, "<h1>Drift</h1>")
@@ -126,7 +167,7 @@ def test_the_checks_of_a_table_are_shown_the_same_way(signed_in: httpx.Client) -
 
 
 def test_the_plugin_has_no_unguarded_page(anyone: httpx.Client) -> None:
-    for path in ("/roundtrip/docs", "/roundtrip/redoc", "/roundtrip/openapi.json", "/roundtrip/metrics"):
+    for path in ("/roundtrip/docs", "/roundtrip/redoc", "/roundtrip/openapi.json"):
         assert anyone.get(path).status_code == 404
 
 

@@ -29,8 +29,10 @@ class KeyScope(StrEnum):
 
     READ = "read"
     """Predict, and describe models and releases."""
+    METRICS = "metrics"
+    """Read the metrics, of the gateway and of the loop (plugins/pages/scraping.py)."""
     ADMIN = "admin"
-    """Read the metrics, and whatever changes something; has all that `read` has."""
+    """Whatever changes something; has all that the others have."""
 
 
 LOOK_S = 1.0

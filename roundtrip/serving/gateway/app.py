@@ -15,7 +15,7 @@ from roundtrip.serving.gateway.middleware import RequestObserver
 from roundtrip.serving.gateway.openapi import openapi_document
 from roundtrip.serving.gateway.parts import Parts
 from roundtrip.serving.gateway.problems import Problem, answer_problem
-from roundtrip.serving.gateway.routes import PREDICT, PredictFirst, administered, probes, readable
+from roundtrip.serving.gateway.routes import PREDICT, PredictFirst, probes, readable, scraped
 
 DESCRIPTION = """
 Predictions of the live model versions. Press **Authorize** and enter an API key (`ROUNDTRIP_GATEWAY_KEY` in `.roundtrip/env`),
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.draining = False
     app.router.routes.insert(0, PREDICT)  # for the methods that it refuses
-    for router in (readable, administered, probes):
+    for router in (readable, scraped, probes):
         app.include_router(router)
     for kind in (Problem, HTTPException, Exception):
         app.add_exception_handler(kind, answer_problem)

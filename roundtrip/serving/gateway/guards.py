@@ -38,9 +38,9 @@ async def reader(request: Request, key: Key) -> None:
     require_json_accepted(request)
 
 
-async def administrator(request: Request, key: Key) -> None:
-    """Refuses a request whose key is no admin's."""
-    check_key(request, key, KeyScope.ADMIN)
+async def scraper(request: Request, key: Key) -> None:
+    """Refuses a request that may not read the metrics."""
+    check_key(request, key, KeyScope.METRICS)
 
 
 def check_key(request: Request, secret: str | None, scope: KeyScope) -> None:

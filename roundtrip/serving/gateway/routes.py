@@ -19,7 +19,7 @@ from roundtrip.serving.gateway import v2_protocol
 from roundtrip.serving.gateway.api_keys import KeyScope
 from roundtrip.serving.gateway.binary_tensors import HEADER
 from roundtrip.serving.gateway.deadlines import take_over_deadline
-from roundtrip.serving.gateway.guards import administrator, body_of, check_key, check_known, live_model, parts_of, reader
+from roundtrip.serving.gateway.guards import body_of, check_key, check_known, live_model, parts_of, reader, scraper
 from roundtrip.serving.gateway.live_model import LiveModel
 from roundtrip.serving.gateway.negotiation import BINARY, JSON, require_json_accepted, require_json_sent
 from roundtrip.serving.gateway.problems import PROBLEM_CONTENT, TITLES, answer_problem
@@ -44,7 +44,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
 
 probes = APIRouter(tags=["health"])
 readable = APIRouter(dependencies=[Depends(reader)], responses=_problems(401, 403, 404, 406, 422, 429, 503))
-administered = APIRouter(dependencies=[Depends(administrator)], responses=_problems(401, 403, 429))
+scraped = APIRouter(dependencies=[Depends(scraper)], responses=_problems(401, 403, 429))
 
 
 async def announced(request: Request) -> None:
@@ -155,7 +155,7 @@ async def describe_server() -> Response:
     return _json({"name": "roundtrip_gateway", "version": "1", "extensions": v2_protocol.EXTENSIONS})
 
 
-@administered.get("/metrics", tags=["health"], response_class=PlainTextResponse)
+@scraped.get("/metrics", tags=["health"], response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Prometheus metrics, in the text format or in OpenMetrics', as the Accept header asks."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
