@@ -150,13 +150,13 @@ def _errors(months: Sequence[Month], place: _Places, unit: str) -> Panel:
 
 def _skills(months: Sequence[Month], place: _Places) -> Panel:
     found = [month.performance for month in months]
-    ends = [end for each in found if each for end in (each.skill_low, each.skill_high, each.skill_at_release or each.skill)]
-    scale = _Scale.over(ends, top=276, bottom=366)
+    ends = [end for each in found if each for end in (each.skill, each.skill_low, each.skill_high, each.skill_at_release)]
+    scale = _Scale.over([end for end in ends if end is not None], top=276, bottom=366)
 
     def told(month: Month, value: float) -> str:
-        assert month.performance is not None  # a value comes of it
-        low, high = month.performance.skill_low, month.performance.skill_high
-        return f"{month.partition}: skill {value:.3f} (95 %: {low:.3f} to {high:.3f}), version {month.model_version}, {month.verdict}"
+        each = month.performance
+        interval = f" (95 %: {each.skill_low:.3f} to {each.skill_high:.3f})" if each and each.skill_low is not None else ""
+        return f"{month.partition}: skill {value:.3f}{interval}, version {month.model_version}, {month.verdict}"
 
     at_release = [each.skill_at_release if each else None for each in found]
     skills = [each.skill if each else None for each in found]
@@ -170,7 +170,9 @@ def _skills(months: Sequence[Month], place: _Places) -> Panel:
             _line("model", months, skills, scale, place, told),
         ),
         intervals=tuple(
-            Interval(place.of(index), scale.y(each.skill_low), scale.y(each.skill_high)) for index, each in enumerate(found) if each
+            Interval(place.of(index), scale.y(each.skill_low), scale.y(each.skill_high))
+            for index, each in enumerate(found)
+            if each and each.skill_low is not None and each.skill_high is not None
         ),
     )
 

@@ -55,8 +55,9 @@ class Performance(msgspec.Struct, frozen=True):
     mae: float
     baseline_mae: float
     skill: float
-    skill_low: float
-    skill_high: float
+    skill_low: float | None = None
+    """Ends of its 95 % interval; None where only the decision is left."""
+    skill_high: float | None = None
     skill_at_release: float | None = None
     loss: float | None = None
     loss_low: float | None = None
@@ -80,7 +81,7 @@ class _Check(msgspec.Struct, frozen=True):
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """A decision document."""
+    """A decision document. The figures in it are there for when the check's run folder is not."""
 
     partition: str
     model_version: str
@@ -91,6 +92,20 @@ class _Kept(msgspec.Struct, frozen=True):
     decided_at: datetime
     run_dir: str
     cause: Cause | None = None
+    mae: float | None = None
+    baseline_mae: float | None = None
+    refit_gain: float | None = None
+    refit_gain_low: float | None = None
+
+    @property
+    def performance(self) -> Performance | None:
+        if self.mae is None or not self.baseline_mae:
+            return None
+        return Performance(mae=self.mae, baseline_mae=self.baseline_mae, skill=1 - self.mae / self.baseline_mae)
+
+    @property
+    def refit(self) -> Refit | None:
+        return None if self.refit_gain is None else Refit(gain=self.refit_gain, gain_low=self.refit_gain_low)
 
 
 _NO_CHECK = _Check(figures=_Figures(), links={})
@@ -156,12 +171,20 @@ def _check(kept: _Kept) -> _Check:
 def _month(kept: _Kept, check: _Check) -> Month:
     figures = check.figures
     return Month(
-        **msgspec.structs.asdict(kept),
+        partition=kept.partition,
+        model_version=kept.model_version,
+        verdict=kept.verdict,
+        cause=kept.cause,
+        action=kept.action,
+        reasons=kept.reasons,
+        decided_at=kept.decided_at,
+        outcomes=kept.outcomes,
+        run_dir=kept.run_dir,
         rows=figures.rows,
         inputs=figures.inputs,
         predictions=figures.predictions,
-        performance=figures.performance,
-        refit=figures.refit,
+        performance=figures.performance or kept.performance,
+        refit=figures.refit or kept.refit,
         skew=figures.skew,
         links=check.links,
     )

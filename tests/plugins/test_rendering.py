@@ -12,7 +12,7 @@ import pytest
 
 from plugins.pages.rendering import Page, Reader, index_page, problem_page, use_case_page
 from plugins.pages.runs import DagRuns, Run
-from roundtrip.monitoring.months import InputEffect, Skew
+from roundtrip.monitoring.months import InputEffect, Performance, Skew
 from roundtrip.monitoring.overview import UseCaseOverview, UseCaseSummary
 from tests.plugins.a_year import FLIGHT_ETA, FROZEN, as_it_is, leave_month, released, the_year
 
@@ -80,7 +80,7 @@ def text(html: str) -> str:
 def test_without_any_data_the_page_says_what_makes_some(storage_root: str) -> None:
     html = shown(as_it_is())
     assert "none yet" in html and "flight_eta.watch_drift" in html
-    assert "<svg" not in html and html.count("not built") == 11
+    assert "<svg" not in html and html.count("not built") == 11 and "fresh<" not in html
 
 
 def test_a_month_is_drawn_and_stands_in_the_table(storage_root: str) -> None:
@@ -103,6 +103,13 @@ def test_a_year_has_every_month_each_with_its_reasons(storage_root: str) -> None
     assert html.count("/roundtrip/reports/flight_eta.watch_drift/asset_triggered__") == len(FROZEN)
     assert "version 3" in html and "canary: it answers 25 % of the requests, watched" in text(html)
     assert "2013-02: 3, 2013-09: 1,204" in text(html) and "late" in html
+
+
+def test_a_month_of_which_only_the_decision_is_left_is_drawn_without_an_interval(storage_root: str) -> None:
+    year = the_year()
+    left = replace(year.months[-1], performance=Performance(mae=8.0, baseline_mae=10.0, skill=0.2), links={})
+    html = shown(replace(year, months=(*year.months[:-1], left)))
+    assert "<td>0.200</td>" in html and html.count('class="interval"') == len(FROZEN) - 1
 
 
 def test_the_effects_have_their_intervals_and_skew_is_told(storage_root: str) -> None:

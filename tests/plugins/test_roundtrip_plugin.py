@@ -1,6 +1,7 @@
 """The plugin in the real API server: who sees what, who may start what, and that it is quick to load and to answer."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from roundtrip.cli.stack.credentials import write_private
 from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import BadName
-from roundtrip.contracts.settings import settings
+from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.serving.gateway.api_keys import LOOK_S, ApiKey, KeyScope, key_file, new_key, read_keys
 
 RUN = "flight_eta.watch_drift", "a_test_of_the_plugin"
@@ -51,6 +52,17 @@ def test_a_task_does_not_import_the_pages_and_the_api_server_nothing_heavy() -> 
     early, modules = json.loads(finished.stdout.splitlines()[-1])
     assert early == []
     assert [name for name in HEAVY if name in modules] == []
+
+
+def test_airflow_loads_the_plugins_file_and_leaves_the_pages_modules_alone(tmp_path: Path) -> None:
+    """It imports every Python file below plugins/ in each of its processes, but for what plugins/.airflowignore names."""
+    told = "import json, sys; from airflow import plugins_manager; apps, _ = plugins_manager.get_fastapi_plugins(); "
+    told += (
+        "print(json.dumps([[app['name'] for app in apps], sorted({'roundtrip_plugin', 'routes', 'rendering', 'chart'} & {*sys.modules})]))"
+    )
+    plugins = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins")}
+    finished = subprocess.run([sys.executable, "-c", told], env=os.environ | plugins, capture_output=True, text=True, check=True)
+    assert json.loads(finished.stdout.splitlines()[-1]) == [["Roundtrip"], ["roundtrip_plugin"]]
 
 
 def test_the_pages_are_shown_to_who_is_signed_in(signed_in: httpx.Client) -> None:

@@ -62,3 +62,12 @@ def test_a_decision_outlives_the_run_folder_of_its_check(storage_root: str) -> N
     decide("2013-04", figures=None)
     month = the_month()
     assert (month.verdict, month.reasons, month.performance, month.inputs) == ("watch", ("wait",), None, {})
+
+
+def test_the_figures_of_a_decision_stand_in_for_a_check_that_is_gone(storage_root: str) -> None:
+    decide("2013-04", figures=None, mae=8.0, baseline_mae=10.0, refit_mae=6.0, refit_gain=0.25, refit_gain_low=0.1)
+    month = the_month()
+    assert month.performance is not None
+    assert (month.performance.mae, month.performance.skill_low) == (8.0, None)
+    assert month.performance.skill == pytest.approx(0.2)
+    assert month.refit_mae == pytest.approx(6.0)

@@ -45,16 +45,17 @@ def test_a_key_is_printed_once_and_kept_as_a_digest_that_only_its_owner_can_read
     assert "dispatch" in keys("list")
 
 
-def test_a_read_key_predicts_and_describes_and_only_an_admin_key_reads_the_metrics(offline_gateway: TestClient) -> None:
-    reader, admin = keys("add", "dispatch"), keys("add", "prometheus", "--scope", "admin")
+def test_a_read_key_predicts_a_metrics_key_reads_the_metrics_and_an_admin_key_does_both(offline_gateway: TestClient) -> None:
+    reader, admin = keys("add", "dispatch"), keys("add", "boss", "--scope", "admin")
+    scraper = keys("add", "prometheus", "--scope", "metrics")
     time.sleep(LOOK_S)
     assert predict(offline_gateway, reader) == 200
     assert offline_gateway.get("/v2/models/tiny", headers={"X-API-Key": reader}).status_code == 200
     refused = offline_gateway.get("/metrics", headers={"X-API-Key": reader})
     assert (refused.status_code, refused.headers["content-type"]) == (403, "application/problem+json")
     assert "'dispatch' has the scope read" in refused.json()["detail"]
-    assert offline_gateway.get("/metrics", headers={"X-API-Key": admin}).status_code == 200
-    assert predict(offline_gateway, admin) == 200
+    assert [offline_gateway.get("/metrics", headers={"X-API-Key": key}).status_code for key in (scraper, admin)] == [200, 200]
+    assert [predict(offline_gateway, key) for key in (scraper, admin)] == [403, 200]
 
 
 def test_a_revoked_key_is_refused_within_a_second_while_the_others_go_on(offline_gateway: TestClient) -> None:
