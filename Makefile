@@ -38,9 +38,11 @@ notebook: setup  ## look at the data and try a recipe, in JupyterLab; its addres
 		exec $(BIN)/jupyter lab --ip=127.0.0.1 --no-browser --allow-root --LabApp.news_url=None --LabApp.extension_manager=readonly \
 		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --LabApp.default_url=/lab/tree/use_cases/flight_eta/explore.ipynb
 
-promtool:  ## unpack Debian's promtool, which tries the alert rules in the tests; without apt, and without one, those are skipped
-	@command -v promtool > /dev/null || test -x .roundtrip/promtool/usr/bin/promtool || ! command -v apt-get > /dev/null || \
-		{ mkdir -p .roundtrip/promtool && cd .roundtrip/promtool && apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb; }
+# The package lists may be missing (then they are fetched), and so may apt: a machine without promtool skips the tests of the rules, and says so.
+promtool:  ## unpack Debian's promtool into .roundtrip/, which tries the alert rules in the tests
+	@command -v promtool > /dev/null || test -x .roundtrip/promtool/usr/bin/promtool || { mkdir -p .roundtrip/promtool && cd .roundtrip/promtool && \
+		{ apt-get -qq download prometheus 2> /dev/null || { apt-get -qq update && apt-get -qq download prometheus; }; } && \
+		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb; } || echo "no promtool here: the tests of the alert rules will be skipped"
 
 down:  ## stop all that was started
 	@$(BIN)/roundtrip down

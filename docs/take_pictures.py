@@ -35,6 +35,7 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         log_in_to_airflow(page)
         take(page, f"{settings().airflow_url}/dags/flight_eta.train_and_release", "airflow_train_and_release")
+        take(page, f"{settings().airflow_url}/roundtrip/use_cases/flight_eta", "page")
         take(page, f"file://{settings().home}/demo/report.html", "report")
         browser.close()
 
