@@ -43,8 +43,8 @@ def leave_month(month: str, *, use_case: UseCase = FLIGHT_ETA, outcomes: int = 2
     receipt.links["Evidently report"] = folder.file("drift_report.html")
     folder.write_receipt(receipt)
     measurement = Measurement(
-        partition=month, model_version=version_of(month), verdict=verdict, outcomes=outcomes, loss=0.04, loss_low=0.01,
-        inputs_drifted=("schedule_padding_minutes",), data_faults=(),
+        partition=month, model_version=version_of(month), verdict=verdict, cause="concept drift" if verdict == "decayed" else "none",
+        outcomes=outcomes, loss=0.04, loss_low=0.01, inputs_drifted=("schedule_padding_minutes",), data_faults=(),
     )  # fmt: skip
     retrain = month in RETRAINED
     reasons = (
