@@ -21,6 +21,7 @@ WEBHOOK, EMAIL = "roundtrip_alerts_webhook", "roundtrip_alerts_email"
 """Ids of the Connections (docs/page.md, "Alerts")."""
 WITHIN_S = 10.0
 """Seconds that a webhook has: its task waits meanwhile."""
+_UNDELIVERED = 'The alert %r did not get through to Connection %s: see docs/page.md, "Alerts".'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,6 @@ async def send_from_triggerer(message: Message) -> None:
             continue
         except Exception:
             log.exception(_UNDELIVERED, message.title, connection_id)
-
-
-_UNDELIVERED = 'The alert %r did not get through to Connection %s: see docs/page.md, "Alerts".'
 
 
 def payload_of(message: Message) -> dict[str, str]:

@@ -153,9 +153,10 @@ def test_a_rollback_says_what_would_serve_and_is_not_offered_where_nothing_is_ke
     assert "Takes the candidate, version 4, out of the traffic" in text(shown(year, OPERATOR))
     without = replace(year, release=replace(year.release, candidate=None, stage="staged", share=0))
     assert "version 2 serves again within a second or two" in text(shown(without, OPERATOR))
-    first = replace(year, release=replace(as_it_is().release or year.release, live=released("1"), generation=4))
-    html = shown(first, OPERATOR)
-    assert "There is no version before to go back to" in html and "flight_eta/roll_back" not in html
+    first = replace(without.release or year.release, live=released("1"), previous=None)
+    for release in (first, first.staged(released("2"))):
+        html = shown(replace(year, release=release), OPERATOR)
+        assert "There is no version before to go back to" in html and "flight_eta/roll_back" not in html
 
 
 def test_runs_and_what_is_not_known_are_told(storage_root: str) -> None:
