@@ -14,6 +14,7 @@ import torch
 from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts import storage
 from roundtrip.contracts.receipts import RunFolder, TableVersion
+from roundtrip.contracts.report_addresses import page_address
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.judge import Override, judge
 from roundtrip.lakehouse.snapshot import Snapshot
@@ -86,6 +87,7 @@ def test_registering_a_training_twice_makes_one_version_that_says_what_it_is(use
     assert (found.version, found.run_id) == ("1", first.mlflow_run_id)
     assert found.tags.items() >= {"features_version": "3", "roundtrip.run_folder": folder.uri, "partitions": "2013-01..2013-01"}.items()
     assert "MAE **10.00 min**, baseline 12.50 min" in str(found.description)
+    assert f"({page_address(use_case.name)})" in str(found.description)
     assert pinned_versions(use_case)[use_case.features_table] == {3}
     _check_that_it_loads(use_case, network)
 
