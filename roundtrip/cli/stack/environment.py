@@ -32,6 +32,7 @@ def for_service(stack: Stack, service: str) -> dict[str, str]:
         HOME_MARK: str(stack.home),
         "ROUNDTRIP_HOME": str(stack.home),
         "ROUNDTRIP_SERVICE": service,
+        "PYTHONFAULTHANDLER": "1",  # a crash in native code says in the log where it was
         "TMPDIR": str(temporary_folder(stack)),
     }
 
