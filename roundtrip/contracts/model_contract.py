@@ -46,7 +46,7 @@ class ModelContract:
 
     @classmethod
     def from_json(cls, content: bytes | str) -> ModelContract:
-        return msgspec.json.decode(content, type=cls)
+        return _decoded(content)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
@@ -95,3 +95,6 @@ class ModelContract:
             np.ascontiguousarray(numbers.reshape(len(self.numbers), rows).T),
             np.ascontiguousarray(categories.reshape(len(self.categories), rows).T),
         )
+
+
+_decoded = msgspec.json.Decoder(ModelContract).decode

@@ -71,7 +71,10 @@ class Commit:
 
     @classmethod
     def from_json(cls, content: str) -> Commit:
-        return msgspec.json.decode(content, type=cls)
+        return _decoded(content)
+
+
+_decoded = msgspec.json.Decoder(Commit).decode
 
 
 @dataclass(frozen=True)

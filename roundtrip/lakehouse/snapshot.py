@@ -49,7 +49,7 @@ class Snapshot:
 
     @classmethod
     def from_json(cls, content: bytes | str) -> Snapshot:
-        return msgspec.json.decode(content, type=cls)
+        return _decoded(content)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode()
@@ -73,6 +73,9 @@ class Snapshot:
             (use_case.outcomes_table, self.outcomes_version, self.outcomes_rows),
         ]
         return [TableVersion(table, table_uri(self.use_case, table), version, rows) for table, version, rows in pinned]
+
+
+_decoded = msgspec.json.Decoder(Snapshot).decode
 
 
 @dataclass(frozen=True)

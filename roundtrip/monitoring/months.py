@@ -109,6 +109,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 _NO_CHECK = _Check(figures=_Figures(), links={})
+_check_of, _kept_of = msgspec.json.Decoder(_Check).decode, msgspec.json.Decoder(_Kept).decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +158,13 @@ def newest_months(use_case_name: str, count: int) -> list[Month]:
 
 
 def _decision(uri: str) -> _Kept:
-    return msgspec.json.decode(storage.read_bytes(uri), type=_Kept)
+    return _kept_of(storage.read_bytes(uri))
 
 
 def _check(kept: _Kept) -> _Check:
     """The receipt of the check; an empty one where its run folder was removed since."""
     try:
-        return msgspec.json.decode(storage.read_bytes(RunFolder(kept.run_dir).receipt_uri("measure_drift")), type=_Check)
+        return _check_of(storage.read_bytes(RunFolder(kept.run_dir).receipt_uri("measure_drift")))
     except FileNotFoundError:
         return _NO_CHECK
 

@@ -21,6 +21,8 @@ from roundtrip.contracts.use_cases import Input, UseCase
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, open_table, read_table
 from roundtrip.monitoring.profile import BATCH_ROWS
 
+_object = msgspec.json.Decoder(dict).decode
+
 TABLE = "prediction_log"
 SAME_WITHIN = 1e-9
 """Relative difference of two numbers that are the same: JSON carries a double whole."""
@@ -64,7 +66,7 @@ def compare(inputs: Sequence[Input], features: pa.Table, key: Sequence[str], ask
     for batch in asked:
         places = pc.index_in(batch.column("key"), known)
         found = pc.is_valid(places)
-        sent = [msgspec.json.decode(text, type=dict) for text in batch.column("inputs").filter(found).to_pylist()]
+        sent = [_object(text) for text in batch.column("inputs").filter(found).to_pylist()]
         held = features.take(places.filter(found))
         rows += len(sent)
         for entry in inputs:

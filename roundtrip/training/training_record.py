@@ -41,7 +41,7 @@ class TrainingRecord:
 
     @classmethod
     def from_json(cls, content: bytes) -> TrainingRecord:
-        return msgspec.json.decode(content, type=cls)
+        return _decoded(content)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=2).encode()
@@ -50,6 +50,9 @@ class TrainingRecord:
         """For the receipt of `train_model`."""
         names = ("epochs", "train_rows", "samples_per_second", "final_loss", "held_out_mae", "mlflow_run_id", "ranks", "weights_sha256")
         return {name: getattr(self, name) for name in names}
+
+
+_decoded = msgspec.json.Decoder(TrainingRecord).decode
 
 
 def fingerprint(use_case: UseCase, folder: RunFolder) -> str:

@@ -194,10 +194,10 @@ class AirflowApi:
         self._send("POST", path, json={"dry_run": False, "only_failed": True})
 
     def _get(self, path: str, query: Mapping[str, str | int], kind: type[T]) -> T:
-        return msgspec.json.decode(self._send("GET", path, params=query).content, type=kind)
+        return msgspec.json.Decoder(kind).decode(self._send("GET", path, params=query).content)
 
     def _post(self, path: str, body: Mapping[str, object], kind: type[T]) -> T:
-        return msgspec.json.decode(self._send("POST", path, json=body).content, type=kind)
+        return msgspec.json.Decoder(kind).decode(self._send("POST", path, json=body).content)
 
     def _send(
         self, method: str, path: str, *, params: Mapping[str, str | int] | None = None,
@@ -238,5 +238,5 @@ class AirflowApi:
             raise ServiceUnavailable(
                 f"Airflow refuses the login of {self._login['username']!r} ({answer.status_code}): run `roundtrip up`."
             )
-        token = msgspec.json.decode(answer.content, type=_Token).access_token
+        token = msgspec.json.Decoder(_Token).decode(answer.content).access_token
         self._client.headers["Authorization"] = f"Bearer {token}"

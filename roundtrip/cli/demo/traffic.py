@@ -39,6 +39,9 @@ class Counted(msgspec.Struct, kw_only=True):
     month: str = ""
 
 
+_counted = msgspec.json.Decoder(Counted).decode
+
+
 @dataclass
 class Counts:
     """Requests since the demo first ran on this stack."""
@@ -64,7 +67,7 @@ def recorded_counts(record: Path) -> Counts:
     counts = Counts()
     for line in record.read_bytes().splitlines() if record.exists() else []:
         try:
-            counts.add(msgspec.json.decode(line, type=Counted))
+            counts.add(_counted(line))
         except msgspec.DecodeError:
             continue
     return counts

@@ -55,6 +55,9 @@ class _Problem(msgspec.Struct):
     detail: str
 
 
+_answer_of, _problem_of = msgspec.json.Decoder(_Answer).decode, msgspec.json.Decoder(_Problem).decode
+
+
 def accepted(response: httpx.Response) -> httpx.Response:
     """The response, if it is a success. Raises Unanswered for 429 and 5xx, RequestRefused for all else."""
     if response.is_success:
@@ -67,7 +70,7 @@ def accepted(response: httpx.Response) -> httpx.Response:
 
 def predictions_in(response: httpx.Response) -> Sequence[Prediction]:
     """The predictions of a :predict answer."""
-    told = msgspec.json.decode(response.content, type=_Answer)
+    told = _answer_of(response.content)
     return [
         Prediction(
             values={name: value for name, value in row.items() if isinstance(value, float)},
@@ -82,7 +85,7 @@ def predictions_in(response: httpx.Response) -> Sequence[Prediction]:
 def _detail(response: httpx.Response) -> str:
     """The detail of a problem (RFC 9457); of what something in front of the gateway said, the beginning."""
     try:
-        return msgspec.json.decode(response.content, type=_Problem).detail
+        return _problem_of(response.content).detail
     except msgspec.DecodeError:
         return response.text[:200]
 

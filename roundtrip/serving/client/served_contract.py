@@ -6,7 +6,6 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Self
 
 import msgspec
 
@@ -89,8 +88,8 @@ class ServedContract(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[ServedOutput, ...]
 
     @classmethod
-    def from_json(cls, content: bytes) -> Self:
-        return msgspec.json.decode(content, type=cls)
+    def from_json(cls, content: bytes) -> ServedContract:
+        return _decoded(content)
 
     def example(self) -> dict[str, object]:
         """A row that works when it is sent as it stands."""
@@ -115,6 +114,9 @@ class ServedContract(msgspec.Struct, frozen=True, kw_only=True):
         known = [*(entry.name for entry in self.inputs), *NAMING]
         close = difflib.get_close_matches(name, known, n=1)
         return f"{name!r} is no input (did you mean {close[0]!r}?)" if close else f"{name!r} is no input (there are {', '.join(known)})"
+
+
+_decoded = msgspec.json.Decoder(ServedContract).decode
 
 
 def _is_missing(value: object) -> bool:

@@ -57,6 +57,9 @@ class ApiKey:
         return scope in self.scopes or KeyScope.ADMIN in self.scopes
 
 
+_keys_of = msgspec.json.Decoder(list[ApiKey]).decode
+
+
 def new_key(name: str, *, scopes: Sequence[KeyScope], rate: float | None) -> tuple[str, ApiKey]:
     """A secret, to be shown once, and the key to be kept. The prefix lets scanners of repositories recognise it."""
     secret = f"rt_{secrets.token_urlsafe(32)}"
@@ -77,7 +80,7 @@ def read_keys(path: Path) -> list[ApiKey]:
     if mode & 0o077:
         raise BadKeyFile(f"{path} has mode {mode:o}, others may touch it (limit 600): look who did, then `chmod 600` it.")
     try:
-        return msgspec.json.decode(content, type=list[ApiKey])
+        return _keys_of(content)
     except msgspec.MsgspecError as error:
         raise BadKeyFile(f"{path} holds no list of keys: {error}. Mend it, or remove it and add the keys again.") from error
 
