@@ -76,7 +76,7 @@ def joint_drift(reference: ReferenceProfile, current: Profile) -> JointDrift:
         np.nan_to_num(pair_effects(plan, _moments(reference.profile, rest), _moments(reference.profile, part))[0])
         for part, rest in _each(parts)
     ]
-    limits = np.maximum(LEAST_JOINT_EFFECT, LIMIT_FACTOR * np.max(apart, axis=0, initial=0.0))
+    limits = np.maximum(LEAST_JOINT_EFFECT, LIMIT_FACTOR * np.max([np.zeros_like(effects), *apart], axis=0))
     beyond = np.nan_to_num(effects - widths - limits, nan=-np.inf)
     first, second = np.unravel_index(int(np.argmax(beyond)), beyond.shape)
     if not np.isfinite(beyond[first, second]):

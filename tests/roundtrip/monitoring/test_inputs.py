@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from roundtrip.contracts.use_cases import Input
 from roundtrip.monitoring import inputs
 from roundtrip.monitoring.effect_size import MINIMUM_ROWS, Drift, stability_index
-from roundtrip.monitoring.inputs import LEAST_EFFECT, data_faults, inputs_broken, inputs_drifted, joint_drift
+from roundtrip.monitoring.inputs import LEAST_EFFECT, LEAST_JOINT_EFFECT, data_faults, inputs_broken, inputs_drifted, joint_drift
 from roundtrip.monitoring.joint import JointDrift
 from roundtrip.monitoring.profile import profile_reference, profile_rows, sample_of
 
@@ -147,6 +147,15 @@ def test_an_empty_or_tiny_partition_states_nothing_and_says_why(entry: Input, ro
     assert drift.effect is None
     assert not drift.drifted
     assert drift.note.startswith(f"{rows} rows against 400")
+
+
+def test_a_reference_of_a_single_day_has_no_parts_to_compare_and_the_least_effects_are_the_limits() -> None:
+    reference, current = flights(2000, 1), flights(2000, 2)
+    one_day = reference.append_column("at", pa.array(np.full(2000, np.datetime64("2013-03-31", "us")), pa.timestamp("us", tz="UTC")))
+    profile = profile_reference(INPUTS, one_day.to_batches, time="at")
+    now = profile_rows(profile.plan, current.to_batches())
+    assert joint_drift(profile, now).limit == LEAST_JOINT_EFFECT
+    assert {found.limit for found in inputs.input_drifts(profile, now).values()} == {LEAST_EFFECT}
 
 
 def test_what_the_reference_does_by_itself_is_no_drift_of_the_partition() -> None:
