@@ -102,8 +102,9 @@ def write_rows(path: Path, rows: int, *, seed: int) -> None:
 
 
 def batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """As a Delta table's files are read: a few batches ahead, no more."""
-    yield from ds.dataset(path).to_batches(batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
+    """A few batches ahead, no more; `pre_buffer` would keep the whole file."""
+    read = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False))
+    yield from ds.dataset(path, format=read).to_batches(batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1)
 
 
 def _piece(draw: np.random.Generator, rows: int, *, share: float) -> pa.Table:
