@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from roundtrip.cli.stack.environment import addresses
 from roundtrip.cli.stack.layout import Stack, load_stack
@@ -16,6 +17,9 @@ UNIT, ON_THE_STACK, END_TO_END = range(3)
 
 for variable in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "PYTHONDONTWRITEBYTECODE"):
     os.environ.pop(variable, None)
+
+hypothesis_settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
+hypothesis_settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
