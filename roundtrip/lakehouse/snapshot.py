@@ -160,10 +160,9 @@ def recent_labelled_rows(use_case: UseCase, *, before: str, at_most: int, featur
     """The last `at_most` labelled rows of the months before `before`, by prediction time and key. Reads no more months than it needs."""
     features = _open_at(use_case, use_case.features_table, features_version)
     outcomes = _open_at(use_case, use_case.outcomes_table, outcomes_version)
-    built = [{entry[PARTITION_COLUMN] for entry in table.partitions()} for table in (features, outcomes)]
     found: list[pa.Table] = []
     wanted = at_most
-    for month in sorted((month for month in built[0] & built[1] if month < before), reverse=True):
+    for month in sorted((month for month in _labelled_months((features, outcomes)) if month < before), reverse=True):
         if wanted <= 0:
             break
         rows = _labelled_rows(use_case, month, (features, outcomes))
@@ -175,8 +174,7 @@ def recent_labelled_rows(use_case: UseCase, *, before: str, at_most: int, featur
 def labelled_by_month(use_case: UseCase) -> Iterator[tuple[str, pa.Table]]:
     """Each month that both tables hold, with its labelled rows as they are now; raises TableMissing."""
     opened = open_table(use_case.name, use_case.features_table), open_table(use_case.name, use_case.outcomes_table)
-    built = [{entry[PARTITION_COLUMN] for entry in table.partitions()} for table in opened]
-    for month in sorted(built[0] & built[1]):
+    for month in sorted(_labelled_months(opened)):
         yield month, _labelled_rows(use_case, month, opened)
 
 
@@ -196,19 +194,28 @@ def split_at(rows: pa.Table, column: str, moment: datetime) -> SnapshotRows:
 
 
 def _months(use_case: UseCase, partitions: str, pinned: Pinned) -> list[str]:
-    built = [{entry[PARTITION_COLUMN] for entry in table.partitions()} for table in pinned]
     if partitions.startswith(".."):
         last = checked_partition(partitions.removeprefix(".."))
-        months = sorted(month for month in built[0] & built[1] if month <= last)
+        months = sorted(month for month in _labelled_months(pinned) if month <= last)
         if not months:
             raise SnapshotUnusable(f"{use_case.name}: no month up to {last} has features and outcomes: ingest both feeds first.")
         return months
-    months = checked_partitions(partitions)
+    months, built = checked_partitions(partitions), [_held(table) for table in pinned]
     for month in months:
         for table, held in zip((use_case.features_table, use_case.outcomes_table), built, strict=True):
             if month not in held:
                 raise SnapshotUnusable(f"{use_case.name}: table {table} holds no {month}: ingest it, or leave the month out.")
     return months
+
+
+def _labelled_months(pinned: Pinned) -> set[str]:
+    """Months that both tables hold."""
+    features, outcomes = map(_held, pinned)
+    return features & outcomes
+
+
+def _held(table: DeltaTable) -> set[str]:
+    return {entry[PARTITION_COLUMN] for entry in table.partitions()}
 
 
 def _labelled_rows(use_case: UseCase, month: str, pinned: Pinned, columns: Sequence[str] | None = None) -> pa.Table:
