@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 20
 """Read at a time where an object is not needed whole."""
+_PARTIAL = ".roundtrip_partial"
+"""End of the name of a file that is still being written."""
 _CONFLICTS_AT_MOST = 10
 """Tries of a conditional put: AWS answers 409, not 412, while another one of the same key is under way, and wants to be asked again."""
 
@@ -96,10 +98,7 @@ def write_bytes(uri: str, content: bytes) -> None:
     bucket, key = _split(uri)
     if bucket is None:
         path = Path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        _partial_file(path, content).replace(path)
     else:
         s3_client().put_object(Bucket=bucket, Key=key, Body=content)
 
@@ -205,10 +204,16 @@ def _split(uri: str) -> tuple[str | None, str]:
     raise BadName(f"{uri!r} is no storage address: use s3://bucket/key or file:///folder/file.")
 
 
-def _create_file(path: Path, content: bytes) -> bool:
+def _partial_file(path: Path, content: bytes) -> Path:
+    """The content in a file of this call alone beside `path`, which list_objects passes over."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex}")
+    partial = path.with_name(f".{path.name}.{uuid4().hex}{_PARTIAL}")
     partial.write_bytes(content)
+    return partial
+
+
+def _create_file(path: Path, content: bytes) -> bool:
+    partial = _partial_file(path, content)
     try:
         path.hardlink_to(partial)
     except FileExistsError:
@@ -222,5 +227,10 @@ def _list_files(prefix: str, path: str) -> Iterator[StoredObject]:
     root = Path(path) if prefix.endswith("/") else Path(path).parent
     files = sorted(p for p in root.rglob("*") if p.is_file() and str(p).startswith(path)) if root.is_dir() else []
     for file in files:
-        status = file.stat()
+        if file.name.endswith(_PARTIAL):
+            continue
+        try:
+            status = file.stat()
+        except FileNotFoundError:  # removed since it was found
+            continue
         yield StoredObject(f"file://{file}", status.st_size, f"{status.st_mtime_ns}-{status.st_size}")

@@ -54,6 +54,18 @@ def create_twenty_times(uri: str) -> None:
     assert [found.uri for found in storage.list_objects(uri)] == [uri]
 
 
+def test_a_file_that_many_write_is_listed_whole_or_not_at_all(tmp_path: Path) -> None:
+    uri = f"file://{tmp_path}/deep/record"
+
+    def write_and_list(number: int) -> list[tuple[str, int]]:
+        storage.write_bytes(uri, str(number).encode() * 1000)
+        return [(found.uri, found.size) for found in storage.list_objects(f"file://{tmp_path}/")]
+
+    with ThreadPoolExecutor(max_workers=9) as pool:
+        seen = list(pool.map(write_and_list, [number % 9 for number in range(900)]))
+    assert seen == [[(uri, 1000)]] * 900
+
+
 def test_of_many_who_create_a_file_at_the_same_time_one_does(tmp_path: Path) -> None:
     create_twenty_times(f"file://{tmp_path}/deep/claim")
 
