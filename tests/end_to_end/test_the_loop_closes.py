@@ -180,7 +180,8 @@ def test_a_person_goes_back_to_the_version_before_and_releases_the_newer_one_aga
 
     ordered = roundtrip("release", USE_CASE.name, second, "--why", "to see the way forth", "--json")
     assert ordered.returncode == 0, ordered.stderr
-    assert ended_run(json.loads(ordered.stdout)["run_id"]).state == "success"
+    run, said = ended_run(json.loads(ordered.stdout)["run_id"])
+    assert run.state == "success", said
     assert answered_by() == second
     told = json.loads(roundtrip("releases", USE_CASE.name, "--json").stdout)
     assert (told["live"]["version"], told["previous"]["version"], told["candidate"]) == (second, first, None)
@@ -190,14 +191,15 @@ def test_a_person_goes_back_to_the_version_before_and_releases_the_newer_one_aga
     assert callers.counts.failed == 0, callers.counts.first_failure
 
 
-def ended_run(run_id: str) -> DagRun:
-    """The run of the DAG `release`, once it has ended."""
+def ended_run(run_id: str) -> tuple[DagRun, str]:
+    """The run of the DAG `release`, once it has ended, and the last lines of its tasks that failed."""
     addressed = settings()
     with closing(AirflowApi.of_the_stack(addressed)) as api:
         deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             run = next(run for run in api.runs([f"{USE_CASE.name}.release"]) if run.dag_run_id == run_id)
             if run.ended:
-                return run
+                failed = [task for task in api.tasks(run.dag_id, run_id) if task.state == "failed"]
+                return run, "\n".join(line for task in failed for line in api.last_job_lines(task, lines=10))
             time.sleep(1)
     raise AssertionError(f"{run_id} has not ended within 600 s")
