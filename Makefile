@@ -20,7 +20,7 @@ demo: setup  ## the whole loop on real data, to June (MONTHS=12: the whole year)
 	@$(BIN)/roundtrip demo --months $(MONTHS)
 
 test: setup promtool lint  ## lint, unit tests, tests on the running stack, the loop end to end
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: setup  ## style, types, import rules, shell, SQL
 	@$(BIN)/ruff check .

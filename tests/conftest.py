@@ -23,10 +23,14 @@ hypothesis_settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what needs no service, then what needs the stack (marked so when it takes its fixture), last the loop end to end."""
+    """First what needs no service, then what needs the stack (marked so when it takes its fixture), last the loop end to end.
+
+    In two processes (`make test`) those that use the stack are two groups, each in one process, as they share what is slow to set up.
+    """
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.stack)
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_turn)
 
 
@@ -34,6 +38,12 @@ def _turn(item: pytest.Item) -> int:
     if "end_to_end" in item.path.parts:
         return END_TO_END
     return ON_THE_STACK if item.get_closest_marker("stack") else UNIT
+
+
+def _group(item: pytest.Item) -> str:
+    if _turn(item) == UNIT:
+        return str(item.path)
+    return "serving" if "serving" in item.path.parts else "tables and the loop"
 
 
 @pytest.fixture
