@@ -36,7 +36,7 @@ def test_neither_chunks_nor_columns_nor_the_readers_text_type_matter() -> None:
         {"share": [0.5, 1.0, 0.0, float("nan")]},
         {"at": pa.array([START, START, START, START], pa.timestamp("us", "UTC"))},
     ],
-    ids=str,
+    ids=["an empty text for NULL", "another order", "zero for NULL", "a wider type", "0.0 for NULL", "a time for NULL"],
 )
 def test_any_other_value_type_or_null_is_other_content(changed: dict[str, object]) -> None:
     (name, column), place = next(iter(changed.items())), ROWS.column_names.index(next(iter(changed)))
