@@ -19,7 +19,11 @@ RARE_SHARE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class NumberBins:
-    """Bins of a number. The last one is for missing values; NaN is missing."""
+    """Bins of a number. The last one is for missing values; NaN is missing.
+
+    Between two edges whole numbers have a bin of their own: a scale or a unit that changed leaves counts, minutes and means of a few of
+    them with other fractions than they had, where it moves the shape itself less than a week does.
+    """
 
     edges: NDArray[np.float64]
     """Where the bins part, rising; the values themselves where `exact`."""
@@ -42,7 +46,12 @@ class NumberBins:
     @property
     def size(self) -> int:
         """Bins, that of missing values included."""
-        return len(self.edges) + (2 if self.exact else 4)
+        return len(self.edges) + 2 if self.exact else self._inner + 3
+
+    @property
+    def _inner(self) -> int:
+        """Bins within the sample's range, where not `exact`."""
+        return 2 * (len(self.edges) + 1)
 
     def places(self, column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
         """The bin of each of n values, int64 [n]."""
@@ -52,8 +61,8 @@ class NumberBins:
             known = self.edges[np.minimum(places, len(self.edges) - 1)] == values if len(self.edges) else np.zeros(len(values), np.bool_)
             places = np.where(known, places, len(self.edges))
         else:
-            places = np.searchsorted(self.edges, values, side="right")
-            places = np.where(values < self.low, len(self.edges) + 1, np.where(values > self.high, len(self.edges) + 2, places))
+            places = 2 * np.searchsorted(self.edges, values, side="right") + (values == np.rint(values))
+            places = np.where(values < self.low, self._inner, np.where(values > self.high, self._inner + 1, places))
         return np.where(np.isnan(values), self.size - 1, places).astype(np.int64)
 
 

@@ -192,6 +192,14 @@ def test_a_number_that_is_scaled_is_seen_in_its_tails_also_where_most_of_it_is_o
     assert found.drifted
 
 
+def test_counts_in_another_unit_are_seen_in_their_fractions_also_where_a_week_moves_them_further() -> None:
+    draw = np.random.default_rng(1)
+    reference = np.rint(draw.exponential(30, 12_000) + np.repeat([0.0, 12.0, 0.0], 4000))
+    current = np.rint(draw.exponential(34, 3000))
+    assert not drift_of(reference.tolist(), current.tolist()).drifted
+    assert drift_of(reference.tolist(), (1.1 * current).tolist()).drifted
+
+
 def test_rows_joined_to_the_wrong_rows_move_no_input_and_the_pair_that_lost_its_relation_is_named() -> None:
     def routes(seed: int, *, shuffled: bool = False) -> pa.Table:
         draw = np.random.default_rng(seed)
