@@ -22,6 +22,7 @@ hypothesis_settings.register_profile("untimed", deadline=None)  # how long an ex
 hypothesis_settings.load_profile("untimed")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First what needs no service, then what needs the stack (marked so when it takes its fixture), last the loop end to end.
 
