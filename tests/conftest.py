@@ -43,7 +43,7 @@ def _turn(item: pytest.Item) -> int:
 
 def _group(item: pytest.Item) -> str:
     if _turn(item) == UNIT:
-        return str(item.path)
+        return item.path.stem
     return "serving" if "serving" in item.path.parts else "tables and the loop"
 
 
