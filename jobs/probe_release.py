@@ -24,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         columns = held_out_columns(use_case, snapshot, Scorer(place).contract)
         found = probe(use_case.name, chosen.version, digest=chosen.digest, columns=columns)
         shift = expected_shift(use_case, chosen.version, digest=chosen.digest, columns=columns)
-        receipt.figures.update(version=chosen.version, probe_rows=found.rows, probe_max_abs_minutes=found.max_abs, expected_shift=shift)
+        receipt.figures.update(version=chosen.version, probe_rows=found.rows, probe_max_abs_minutes=found.max_abs)
+        receipt.figures.update(expected_shift=shift.mean, expected_shift_spread=shift.spread)
 
 
 if __name__ == "__main__":

@@ -218,8 +218,8 @@ class Rollout:
     largest_slowdown: float = 0.25
     """How much longer than the live version's, as a fraction, the candidate's engine may take: the median, and the slowest hundredth."""
     largest_shift: float = 0.25
-    """How much farther from the live version's its predictions may lie on average than they do on the held-out rows, in standard deviations
-    of the live version's."""
+    """How much farther from the live version's its predictions may lie on average than they do on the held-out rows, beyond what that
+    difference varies from row to row, in standard deviations of the live version's."""
     smallest_spread: float = 0.5
     """Least standard deviation of its predictions, as a fraction of the live version's on the same rows: a model that is stuck has none."""
 

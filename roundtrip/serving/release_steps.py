@@ -20,6 +20,7 @@ from roundtrip.serving.parity import Columns, Parity, compare
 from roundtrip.serving.release import Release, ReleasedVersion, change, read_release
 from roundtrip.serving.scoring import Scorer
 from roundtrip.serving.tensors import Predictions, Tensors, tensors_of
+from roundtrip.serving.traffic import NO_SHIFT, ExpectedShift
 from roundtrip.serving.triton_client import TritonClient
 from roundtrip.serving.triton_repository import LARGEST_BATCH, model_name, put_version, remove_version, sole_writer, versions_of
 
@@ -77,17 +78,14 @@ def probe(use_case_name: str, version: str, *, digest: str, columns: Columns) ->
         raise ProbeFailed(f"Triton answers otherwise than ONNX Runtime for version {version} of {use_case_name}: {error}") from error
 
 
-def expected_shift(use_case: UseCase, version: str, *, digest: str, columns: Columns) -> float:
-    """How far the version's predictions lie from the live version's on these rows: the mean difference of the first output, in its unit.
-
-    0.0 where no version is live.
-    """
+def expected_shift(use_case: UseCase, version: str, *, digest: str, columns: Columns) -> ExpectedShift:
+    """How the version's predictions of the first output differ from the live version's on these rows; not at all where none is live."""
     live = read_release(use_case.name).live
     if live is None:
-        return 0.0
+        return NO_SHIFT
     folders = fetch(use_case.name, version, digest=digest), fetch(use_case.name, live.version, digest=live.digest)
-    candidate, champion = (Scorer(folder).predict(columns)[:, 0].mean(dtype=np.float64) for folder in folders)
-    return float(candidate - champion)
+    candidate, champion = (Scorer(folder).predict(columns)[:, 0].astype(np.float64) for folder in folders)
+    return ExpectedShift(float((candidate - champion).mean()), float((candidate - champion).std()))
 
 
 def promote(use_case_name: str, version: str, *, expected_generation: int, why: str) -> Release:

@@ -14,7 +14,7 @@ from roundtrip.contracts.receipts import Figure, RunFolder
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.serving.release import Release, Stage, change, read_release, watch
 from roundtrip.serving.release_steps import roll_back
-from roundtrip.serving.traffic import FEWEST, Counts, Judge
+from roundtrip.serving.traffic import FEWEST, Counts, ExpectedShift, Judge
 from roundtrip.serving.version_to_release import version_of_run
 
 LOOK_S = 1.0
@@ -49,8 +49,7 @@ class Standing:
 
     use_case: UseCase
     version: str
-    expected_shift: float
-    """Of its predictions from the live version's (traffic.Judge)."""
+    expected_shift: ExpectedShift
     why: str
     """For the history."""
 
@@ -58,8 +57,8 @@ class Standing:
     def of_run(cls, use_case: UseCase, folder: RunFolder) -> Standing:
         """The version that the run has probed. Raises ReceiptMissing."""
         probed = folder.receipt("probe_release").figures
-        version, shift = str(probed["version"]), float(str(probed["expected_shift"]))
-        return cls(use_case=use_case, version=version, expected_shift=shift, why=version_of_run(folder).why)
+        shift = ExpectedShift(*(float(str(probed[name])) for name in ("expected_shift", "expected_shift_spread")))
+        return cls(use_case=use_case, version=str(probed["version"]), expected_shift=shift, why=version_of_run(folder).why)
 
 
 def stand_shadow(standing: Standing) -> Stood:

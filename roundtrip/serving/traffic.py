@@ -114,6 +114,20 @@ class Found:
         return f"{self.rule}: {self.text}"
 
 
+@dataclass(frozen=True)
+class ExpectedShift:
+    """How a candidate's predictions differ from the live version's on the held-out rows, in their unit. There outcomes said that they are
+    right to: a candidate that learned what changed in the world must predict otherwise.
+    """
+
+    mean: float = 0.0
+    spread: float = 0.0
+    """Standard deviation from row to row: by as much the mean of other rows, of a colder day, may differ."""
+
+
+NO_SHIFT = ExpectedShift()
+
+
 class Judge:
     """Judges the counts of one stage as they grow.
 
@@ -121,10 +135,7 @@ class Judge:
     it met. So slowness, once it is seen, must be seen again in the answers given from then on, or it is dropped.
     """
 
-    def __init__(self, rollout: Rollout, *, expected_shift: float = 0.0) -> None:
-        """`expected_shift`: how far the candidate's predictions lie from the live version's on the held-out rows, on average, in their
-        unit. There outcomes said that it is right to: a candidate that learned what changed in the world must predict otherwise.
-        """
+    def __init__(self, rollout: Rollout, *, expected_shift: ExpectedShift = NO_SHIFT) -> None:
         self._rollout = rollout
         self._expected_shift = expected_shift
         self._base = Counts(), Counts()
@@ -183,7 +194,7 @@ def _latency(candidate: Counts, live: Counts, rollout: Rollout, *, z: float) -> 
         yield Found("tail latency", f"{slow} of {sum(candidate.slots)} answers took over {tail * 1e3:.1f} ms, {allowed:g} × the live p99")
 
 
-def _predictions(candidate: Counts, live: Counts, rollout: Rollout, expected: float) -> Iterator[Found]:
+def _predictions(candidate: Counts, live: Counts, rollout: Rollout, expected: ExpectedShift) -> Iterator[Found]:
     if min(candidate.rows, live.rows) < FEWEST or not live.spread > 0:
         return
     paired = candidate.difference_squares > 0
@@ -192,9 +203,9 @@ def _predictions(candidate: Counts, live: Counts, rollout: Rollout, expected: fl
         error = _spread(candidate.rows, candidate.difference, candidate.difference_squares) / math.sqrt(candidate.rows)
     else:
         error = math.hypot(candidate.spread / math.sqrt(candidate.rows), live.spread / math.sqrt(live.rows))
-    limit = rollout.largest_shift * live.spread
-    if abs(shift - expected) - Z * error > limit:
-        text = f"predictions lie {shift:+.2f} from the live version's, on the held-out rows {expected:+.2f}"
+    limit = rollout.largest_shift * live.spread + expected.spread
+    if abs(shift - expected.mean) - Z * error > limit:
+        text = f"predictions lie {shift:+.2f} from the live version's, on the held-out rows {expected.mean:+.2f}"
         yield Found("shift", f"{text} (limit: {limit:.2f} apart)")
     comparable = paired and candidate.rows >= SPREAD_ROWS
     smallest = (rollout.smallest_spread if comparable else CONSTANT) * live.spread

@@ -25,6 +25,7 @@ from roundtrip.serving.release import change, history, read_release, watch
 from roundtrip.serving.release_steps import promote, roll_back, wait_for_gateway
 from roundtrip.serving.release_steps import stage as load_beside
 from roundtrip.serving.rollout import Standing, stand_canary, stand_shadow
+from roundtrip.serving.traffic import NO_SHIFT
 from tests.roundtrip.lakehouse.trips import TRIPS
 from tests.roundtrip.serving.gateway_process import KEY, Setting, wait_until
 from tests.roundtrip.serving.tiny_version import tiny_contract, tiny_network
@@ -73,7 +74,7 @@ def spoilt_versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 
 
 def standing(setting: Setting, version: str = "2", *, rollout: Rollout = QUICK) -> Standing:
-    return Standing(use_case=replace(TRIPS, name=setting.name, rollout=rollout), version=version, expected_shift=0.0, why="test")
+    return Standing(use_case=replace(TRIPS, name=setting.name, rollout=rollout), version=version, expected_shift=NO_SHIFT, why="test")
 
 
 def stage(setting: Setting, folder: Path, version: str = "2") -> None:

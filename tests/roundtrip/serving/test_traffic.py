@@ -12,13 +12,13 @@ from numpy.random import default_rng
 from roundtrip.contracts.errors import BadDeclaration
 from roundtrip.contracts.use_cases import Rollout
 from roundtrip.serving.gateway.candidate_traffic import is_chosen
-from roundtrip.serving.traffic import FEWEST, SLOTS, Counts, Judge, wilson
+from roundtrip.serving.traffic import FEWEST, NO_SHIFT, SLOTS, Counts, ExpectedShift, Judge, wilson
 
 ROLLOUT = Rollout()
 RANDOM = default_rng(1)
 
 
-def rules(candidate: Counts, live: Counts, *, expected_shift: float = 0.0) -> set[str]:
+def rules(candidate: Counts, live: Counts, *, expected_shift: ExpectedShift = NO_SHIFT) -> set[str]:
     """What is found when all is looked at at once."""
     return {found.rule for found in Judge(ROLLOUT, expected_shift=expected_shift).look(candidate, live)}
 
@@ -98,8 +98,15 @@ def test_while_slowness_is_neither_confirmed_nor_dropped_nothing_can_be_said() -
 
 def test_a_candidate_that_learned_what_changed_may_predict_otherwise() -> None:
     candidate, live = counted(200, shift=30.0, beside=True), counted(200)
-    assert rules(candidate, live, expected_shift=28.0) == set()
-    assert rules(candidate, live, expected_shift=-30.0) == {"shift"}
+    assert rules(candidate, live, expected_shift=ExpectedShift(28.0)) == set()
+    assert rules(candidate, live, expected_shift=ExpectedShift(-30.0)) == {"shift"}
+
+
+def test_other_rows_may_shift_by_as_much_as_the_held_out_ones_vary_and_no_more() -> None:
+    candidate, live = counted(200, shift=30.0, beside=True), counted(200)
+    assert rules(candidate, live, expected_shift=ExpectedShift(44.0, spread=1.0)) == {"shift"}
+    assert rules(candidate, live, expected_shift=ExpectedShift(44.0, spread=8.0)) == set()
+    assert rules(candidate, live, expected_shift=ExpectedShift(60.0, spread=8.0)) == {"shift"}
 
 
 def test_a_candidate_that_predicts_too_evenly_is_found_on_identical_rows() -> None:
