@@ -15,7 +15,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -36,8 +35,6 @@ KILLED_EVERY = 10
 """Epochs."""
 YEARS = 6
 """The year's rows, so many times: epochs that take long beside a start."""
-ROWS_PER_SECOND = 60_000
-"""About what two ranks train: where within an epoch a kill comes needn't be exact."""
 GOAL = 0.90
 """Useful time / wall time (ETTR)."""
 
@@ -47,6 +44,7 @@ class Trained:
     """How a training ended."""
 
     useful_time_ratio: float
+    rows_per_second: float
     weights: bytes
 
 
@@ -56,16 +54,19 @@ def main() -> None:
         rows = labelled_year(scratch / "year")
         january, held_out = months(rows, "2013-01", "2013-01"), rows.slice(0, 4096)
         leave_rows(scratch / "undisturbed", january, held_out, RECIPE)
-        undisturbed = run(scratch / "undisturbed", ())
+        undisturbed = run(scratch / "undisturbed")
         same = 0
         for seed in range(SEEDS):
             folder = scratch / f"seed-{seed}"
             leave_rows(folder, january, held_out, RECIPE)
-            same += run(folder, [moment(seed, RECIPE.epochs)]).weights == undisturbed.weights
+            kill_rank(folder, at=moment(seed, RECIPE.epochs), rows_per_second=undisturbed.rows_per_second)
+            same += run(folder).weights == undisturbed.weights
             print(f"seed {seed}: {same} of {seed + 1} the same", flush=True)
         leave_rows(scratch / "long", pa.concat_tables([rows] * YEARS), held_out, LONG)
         kills = [first + moment(first, KILLED_EVERY) for first in range(0, LONG.epochs, KILLED_EVERY)]
-        useful = run(scratch / "long", kills).useful_time_ratio
+        for kill in kills:
+            kill_rank(scratch / "long", at=kill, rows_per_second=undisturbed.rows_per_second)
+        useful = run(scratch / "long").useful_time_ratio
     result = {
         "what": "flight_eta's network, two ranks, one of them killed",
         "recipe": asdict(RECIPE),
@@ -88,16 +89,14 @@ def moment(seed: int, epochs: int) -> float:
     return random.Random(seed).uniform(0, epochs)
 
 
-def run(folder: Path, kills: Sequence[float]) -> Trained:
-    """Train to the end, with a random rank killed at each of the moments, which rise."""
-    for kill in kills:
-        kill_rank(folder, at=kill)
+def run(folder: Path) -> Trained:
+    """Train to the end."""
     run_ranks("train_rank", folder)
     last = json.loads((folder / "epochs.json").read_text())[-1]
-    return Trained(last["useful_time_ratio"], (folder / "model" / WEIGHTS_FILE).read_bytes())
+    return Trained(last["useful_time_ratio"], last["samples_per_second"], (folder / "model" / WEIGHTS_FILE).read_bytes())
 
 
-def kill_rank(folder: Path, *, at: float) -> None:
+def kill_rank(folder: Path, *, at: float, rows_per_second: float) -> None:
     """Train until that moment, counted in epochs, kill one of the ranks, and wait for the other to end."""
     with subprocess.Popen(command_of("train_rank", folder), cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as attempt:
         assert attempt.stdout is not None
@@ -106,7 +105,7 @@ def kill_rank(folder: Path, *, at: float) -> None:
             print(line, end="", flush=True)
             if line.startswith(awaited):
                 break
-        epoch_s = pq.read_metadata(folder / "train.parquet").num_rows / ROWS_PER_SECOND
+        epoch_s = pq.read_metadata(folder / "train.parquet").num_rows / rows_per_second
         time.sleep(at % 1 * epoch_s)
         victim = random.Random(at).choice(ranks_of(attempt.pid))
         print(f"kill -9 of rank process {victim}", flush=True)

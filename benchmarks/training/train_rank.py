@@ -56,10 +56,12 @@ def main(arguments: Sequence[str]) -> None:
     kept = Kept() if rank() == 0 else None
     if kept is not None:
         print(BEGINS, flush=True)
-    ensemble, _ = train(data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
+    ensemble, last = train(data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
     if kept is not None:
         ensemble.save(folder / "model")
         (folder / "model" / CONTRACT_FILE).write_bytes(data.contract.to_json())
+        if not kept.epochs:  # it was killed after its last checkpoint, and nothing was left to train
+            kept.record(last)
         (folder / "epochs.json").write_text(json.dumps(kept.epochs))
 
 
