@@ -11,14 +11,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from operators.detached_process import Attempt
 from roundtrip.cli.demo.airflow_api import AirflowApi, DagRun
 from roundtrip.cli.demo.driver import FIRST_RUN
-from roundtrip.cli.stack.layout import load_stack
+from roundtrip.cli.stack.layout import Stack, load_stack
 from roundtrip.cli.stack.processes import descendants
 from roundtrip.cli.stack.records import recorded
 from roundtrip.contracts.settings import settings
@@ -37,8 +36,8 @@ def until(condition: Callable[[], bool], what: str, *, within_s: float) -> None:
 
 
 @pytest.fixture
-def api(own_stack: Path) -> Iterator[AirflowApi]:
-    assert own_stack.is_dir()
+def api(whole_stack: Stack) -> Iterator[AirflowApi]:
+    assert whole_stack.home.is_dir()
     addressed = settings()
     with closing(AirflowApi.of_the_stack(addressed)) as api:
         yield api

@@ -21,6 +21,7 @@ from roundtrip.cli.demo.command import calendar_of, replay_months
 from roundtrip.cli.demo.driver import request_of
 from roundtrip.cli.demo.summary import Summary
 from roundtrip.cli.demo.traffic import Traffic
+from roundtrip.cli.stack.layout import Stack
 from roundtrip.contracts.receipts import RunFolder
 from roundtrip.contracts.settings import REPOSITORY, settings
 from roundtrip.lakehouse.tables import read_table
@@ -42,8 +43,8 @@ def drive() -> Summary:
 
 
 @pytest.fixture(scope="module")
-def summary(own_stack: Path) -> Summary:
-    assert own_stack.is_dir()
+def summary(whole_stack: Stack) -> Summary:
+    assert whole_stack.home.is_dir()
     return drive()
 
 

@@ -12,7 +12,7 @@ VIEWER, VIEWERS_PASSWORD = "a_viewer_of_the_tests", "not a secret: it may only l
 
 
 @pytest.fixture
-def anyone(stack: Stack) -> Iterator[httpx.Client]:
+def anyone(whole_stack: Stack) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=settings().airflow_url, timeout=60) as client:
         yield client
 

@@ -27,7 +27,7 @@ HEAVY = ("pyarrow", "pandas", "torch", "mlflow", "pyspark", "onnxruntime", "grea
 
 
 @pytest.fixture
-def report(stack: Stack) -> Iterator[str]:
+def report(whole_stack: Stack) -> Iterator[str]:
     """Path below /roundtrip/reports of a report in a run folder."""
     uri = storage.join(settings().storage_root, "runs", *RUN, "report.html")
     storage.write_bytes(uri, b"<h1>Drift</h1>")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,12 +142,17 @@ def test_parts_of_other_ranks_are_refused_with_the_remedy(undisturbed: Path, tmp
     assert "holds the parts of 2 ranks, which 1 can't take over: train with --ranks 2" in output
 
 
-@pytest.mark.parametrize("moment", [("--step", 3 * STEPS + 1), ("--saving", 3)], ids=["in a step", "in a checkpoint"])
-def test_a_hung_rank_is_found_and_named(moment: tuple[str, int], tmp_path: Path) -> None:
-    stopped = ("--victim", 1, *moment, "--disturbance", "SIGSTOP", "--rank-timeout", 5)
-    code, output = torchrun(tmp_path, "data_parallel", *stopped)
-    assert code != 0
-    assert "RankLost: [Rank 0]: Ranks 1 failed to pass monitoredBarrier" in output
+def test_a_hung_rank_is_found_and_named_in_a_step_and_in_a_checkpoint(tmp_path: Path) -> None:
+    """Both at the same time: torchrun gives the hung rank half a minute before it kills it."""
+
+    def hung(moment: str, place: int) -> tuple[int, str]:
+        stopped = ("--victim", 1, moment, place, "--disturbance", "SIGSTOP", "--rank-timeout", 5)
+        return torchrun(tmp_path / moment, "data_parallel", *stopped)
+
+    with ThreadPoolExecutor() as both:
+        for code, output in both.map(hung, ("--step", "--saving"), (3 * STEPS + 1, 3)):
+            assert code != 0
+            assert "RankLost: [Rank 0]: Ranks 1 failed to pass monitoredBarrier" in output
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ WATCH_DRIFT = "flight_eta.watch_drift"
 
 
 @pytest.fixture(scope="module")
-def api(stack: Stack) -> Iterator[AirflowApi]:
+def api(whole_stack: Stack) -> Iterator[AirflowApi]:
     addressed = settings()
-    with closing(AirflowApi(stack.url("airflow"), user=addressed.airflow_user, password=addressed.airflow_password)) as client:
+    with closing(AirflowApi(whole_stack.url("airflow"), user=addressed.airflow_user, password=addressed.airflow_password)) as client:
         yield client
 
 
@@ -59,11 +59,11 @@ def expired(token: str, secret: str) -> str:
     return jwt.encode(claims | {"exp": past}, secret, algorithm=jwt.get_unverified_header(token)["alg"])
 
 
-def test_an_expired_token_is_renewed(api: AirflowApi, stack: Stack) -> None:
+def test_an_expired_token_is_renewed(api: AirflowApi, whole_stack: Stack) -> None:
     api.dag_ids("flight_eta.")
     headers = api._client.headers
     token = headers["Authorization"].removeprefix("Bearer ")
-    headers["Authorization"] = f"Bearer {expired(token, stack.credentials.airflow_jwt_secret)}"
+    headers["Authorization"] = f"Bearer {expired(token, whole_stack.credentials.airflow_jwt_secret)}"
     assert httpx.get(f"{api.url}/api/v2/dags", headers=headers).status_code == httpx.codes.UNAUTHORIZED
     assert api.dag_ids("flight_eta.")
 

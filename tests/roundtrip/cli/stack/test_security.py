@@ -41,32 +41,32 @@ def secrets_in(content: bytes, stack: Stack) -> list[str]:
     return [name for name, value in dataclasses.asdict(stack.credentials).items() if value.encode() in content]
 
 
-def test_no_secret_is_in_the_arguments_of_a_process(stack: Stack) -> None:
-    shown = {pid: secrets_in(Path(f"/proc/{pid}/cmdline").read_bytes(), stack) for pid in processes_of(stack)}
+def test_no_secret_is_in_the_arguments_of_a_process(whole_stack: Stack) -> None:
+    shown = {pid: secrets_in(Path(f"/proc/{pid}/cmdline").read_bytes(), whole_stack) for pid in processes_of(whole_stack)}
     assert len(shown) > 10
     assert {pid: names for pid, names in shown.items() if names} == {}
 
 
-def test_no_secret_is_in_a_log(stack: Stack) -> None:
-    logs = [path for path in stack.home.glob("**/*.log") if "venv" not in path.parts]
+def test_no_secret_is_in_a_log(whole_stack: Stack) -> None:
+    logs = [path for path in whole_stack.home.glob("**/*.log") if "venv" not in path.parts]
     assert len(logs) > 5
-    assert {path.name: names for path in logs if (names := secrets_in(path.read_bytes(), stack))} == {}
+    assert {path.name: names for path in logs if (names := secrets_in(path.read_bytes(), whole_stack))} == {}
 
 
-def test_files_with_a_secret_are_readable_by_their_owner_only(stack: Stack) -> None:
-    folders = (stack.home, stack.run, stack.home / "secrets", stack.home / "spark", stack.home / "airflow")
+def test_files_with_a_secret_are_readable_by_their_owner_only(whole_stack: Stack) -> None:
+    folders = (whole_stack.home, whole_stack.run, whole_stack.home / "secrets", whole_stack.home / "spark", whole_stack.home / "airflow")
     files = [path for folder in folders for path in folder.glob("*") if path.is_file()]
-    holding = {path: path.stat().st_mode & 0o077 for path in files if secrets_in(path.read_bytes(), stack)}
-    assert stack.home / "env" in holding
+    holding = {path: path.stat().st_mode & 0o077 for path in files if secrets_in(path.read_bytes(), whole_stack)}
+    assert whole_stack.home / "env" in holding
     assert {path: oct(mode) for path, mode in holding.items() if mode and path.parent.name != "secrets"} == {}
-    assert (stack.home / "secrets").stat().st_mode & 0o077 == 0
+    assert (whole_stack.home / "secrets").stat().st_mode & 0o077 == 0
 
 
-def test_every_service_is_open_to_this_machine_only(stack: Stack) -> None:
-    own = {str(link) for pid in services_of(stack) for link in sockets_of(pid)}
+def test_every_service_is_open_to_this_machine_only(whole_stack: Stack) -> None:
+    own = {str(link) for pid in services_of(whole_stack) for link in sockets_of(pid)}
     lines = [line.split() for table in ("tcp", "tcp6") for line in Path("/proc/net", table).read_text().splitlines()[1:]]
     listening = [line[1] for line in lines if line[3] == LISTENING and f"socket:[{line[9]}]" in own]
-    assert len(listening) >= len(stack.ports)
+    assert len(listening) >= len(whole_stack.ports)
     loopback = ("0100007F:", "00000000000000000000000001000000:", "0000000000000000FFFF00000100007F:")
     assert [address for address in listening if not address.startswith(loopback)] == []
 
@@ -89,18 +89,18 @@ def sockets_of(pid: int) -> list[Path]:
         ("gateway", "POST /v1/models/flight_eta:predict", 401),
     ],
 )
-def test_a_caller_without_a_credential_is_refused(stack: Stack, port: str, request_line: str, refusal: int) -> None:
+def test_a_caller_without_a_credential_is_refused(whole_stack: Stack, port: str, request_line: str, refusal: int) -> None:
     method, path = request_line.split()
-    assert status_of(method, stack.url(port) + path) == refusal
+    assert status_of(method, whole_stack.url(port) + path) == refusal
 
 
-def test_postgres_refuses_another_password(stack: Stack) -> None:
+def test_postgres_refuses_another_password(whole_stack: Stack) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(host=HOST, port=stack.ports["postgres"], user="roundtrip", password="guess", dbname="roundtrip")
+        psycopg.connect(host=HOST, port=whole_stack.ports["postgres"], user="roundtrip", password="guess", dbname="roundtrip")
 
 
-def test_triton_loads_and_infers_nothing_without_the_admin_key(stack: Stack) -> None:
-    with grpc.insecure_channel(addresses(stack)["ROUNDTRIP_TRITON_URL"]) as channel:
+def test_triton_loads_and_infers_nothing_without_the_admin_key(whole_stack: Stack) -> None:
+    with grpc.insecure_channel(addresses(whole_stack)["ROUNDTRIP_TRITON_URL"]) as channel:
         triton = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         with pytest.raises(grpc.RpcError, match="restricted"):
             triton.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name="anything"), timeout=10)
@@ -108,9 +108,9 @@ def test_triton_loads_and_infers_nothing_without_the_admin_key(stack: Stack) -> 
             triton.ModelInfer(service_pb2.ModelInferRequest(model_name="anything"), timeout=10)
 
 
-def test_spark_refuses_another_token(stack: Stack) -> None:
+def test_spark_refuses_another_token(whole_stack: Stack) -> None:
     """In a process of its own: the refused session would stay this one's active session, which pyspark and MLflow then ask."""
-    session = f"SparkSession.builder.remote('sc://localhost:{stack.ports['spark']}/;token=guess').create()"
+    session = f"SparkSession.builder.remote('sc://localhost:{whole_stack.ports['spark']}/;token=guess').create()"
     script = f"from pyspark.sql.connect.session import SparkSession; {session}.range(1).count()"
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert finished.returncode != 0
