@@ -27,7 +27,7 @@ def version_uri(use_case_name: str, version: str) -> str:
 
 def write_manifest(folder: Path) -> str:
     """Name every file of `folder` by its SHA-256 in manifest.json; gives the version's digest (SHA-256 of the manifest)."""
-    files = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
+    files = {path.relative_to(folder).as_posix(): _sha256_of(path) for path in _files(folder)}
     content = json.dumps({"files": files}, indent=2, sort_keys=True).encode()
     (folder / MANIFEST).write_bytes(content)
     return _sha256(content)
@@ -39,7 +39,7 @@ def verify(folder: Path, *, digest: str | None = None) -> str:
     Raises DigestMismatch for a file that differs, is missing or is not in the manifest, or when `digest` is given and is another one.
     """
     content = (folder / MANIFEST).read_bytes()
-    present = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in _files(folder)}
+    present = {path.relative_to(folder).as_posix(): _sha256_of(path) for path in _files(folder)}
     return _checked(folder.as_posix(), content, present, digest=digest)
 
 
@@ -135,3 +135,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

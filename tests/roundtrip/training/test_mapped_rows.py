@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,10 +49,37 @@ def test_mapped_rows_are_those_of_the_snapshot(snapshot: Snapshot, tmp_path: Pat
     assert same(mapped, training_data(TINY, rows.train, rows.held_out))
 
 
-def test_what_an_attempt_before_has_left_is_replaced(snapshot: Snapshot, tmp_path: Path) -> None:
-    for _ in range(2):
-        write_rows(TINY, snapshot, tmp_path / "rows")
-    assert len(mapped_rows(tmp_path / "rows").train.labels) < snapshot.rows
+def files_of(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Name → inode and content."""
+    return {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}
+
+
+def test_what_an_attempt_before_has_left_whole_is_left_as_it_is(snapshot: Snapshot, tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    write_rows(TINY, snapshot, folder)
+    written = files_of(folder)
+    write_rows(TINY, snapshot, folder)
+    assert files_of(folder) == written
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(bytes(file.stat().st_size))], ids=["deleted", "zeroed"])
+def test_rows_that_are_damaged_are_written_anew(damage: Callable[[Path], object], snapshot: Snapshot, tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    write_rows(TINY, snapshot, folder)
+    written = {name: content for name, (_, content) in files_of(folder).items()}
+    for name in written:
+        damage(folder / name)
+        write_rows(TINY, snapshot, folder)
+        assert {name: content for name, (_, content) in files_of(folder).items()} == written, name
+
+
+def test_what_a_killed_attempt_has_left_is_no_part_of_the_rows(snapshot: Snapshot, tmp_path: Path) -> None:
+    write_rows(TINY, snapshot, tmp_path / "undisturbed")
+    (tmp_path / "rows.partial").mkdir()
+    (tmp_path / "rows.partial" / "train.labels").write_bytes(bytes(4000))
+    write_rows(TINY, snapshot, tmp_path / "rows")
+    assert same(mapped_rows(tmp_path / "rows"), mapped_rows(tmp_path / "undisturbed"))
+    assert not (tmp_path / "rows.partial").exists()
 
 
 def test_rows_of_a_process_stay_its_own(snapshot: Snapshot, tmp_path: Path) -> None:
