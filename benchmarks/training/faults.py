@@ -1,8 +1,8 @@
 """Ranks killed at random: whether the weights come out the same, and how much of the time is useful.
 
 `make bench-faults`. Twenty trainings of flight_eta's network on January, each with a random one of its two ranks killed (kill -9, from
-outside) at a random moment, and run again: all must end with the bits of the undisturbed one. Then one training of longer epochs, with a
-kill in every ten of them (a checkpoint is kept after each epoch). The result is committed as
+outside) at a random moment, and run again: all must end with the bits of the undisturbed one. Then one training from Delta tables, of
+longer epochs, with a kill in every ten of them (a checkpoint is kept after each epoch). The result is committed as
 benchmarks/results/faults_<hardware>_<date>.json.
 """
 
@@ -18,12 +18,9 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from benchmarks.keep_result import keep_result
-from benchmarks.training.trained import BEGINS, command_of, leave_rows, run_ranks
-from benchmarks.training.year import labelled_year, months
+from benchmarks.training.trained import BEGINS, command_of, leave_recipe, leave_rows, run_ranks
+from benchmarks.training.year import labelled_year, leave_snapshot, months
 from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.training.ensemble import WEIGHTS_FILE
 from use_cases.flight_eta.declaration import USE_CASE
@@ -59,13 +56,14 @@ def main() -> None:
         for seed in range(SEEDS):
             folder = scratch / f"seed-{seed}"
             leave_rows(folder, january, held_out, RECIPE)
-            kill_rank(folder, at=moment(seed, RECIPE.epochs), rows_per_second=undisturbed.rows_per_second)
+            kill_rank(folder, at=moment(seed, RECIPE.epochs), epoch_s=january.num_rows / undisturbed.rows_per_second)
             same += run(folder).weights == undisturbed.weights
             print(f"seed {seed}: {same} of {seed + 1} the same", flush=True)
-        leave_rows(scratch / "long", pa.concat_tables([rows] * YEARS), held_out, LONG)
+        snapshot = leave_snapshot(scratch / "long", rows, years=YEARS)
+        leave_recipe(scratch / "long", LONG)
         kills = [first + moment(first, KILLED_EVERY) for first in range(0, LONG.epochs, KILLED_EVERY)]
         for kill in kills:
-            kill_rank(scratch / "long", at=kill, rows_per_second=undisturbed.rows_per_second)
+            kill_rank(scratch / "long", at=kill, epoch_s=snapshot.rows / undisturbed.rows_per_second)
         useful = run(scratch / "long").useful_time_ratio
     result = {
         "what": "flight_eta's network, two ranks, one of them killed",
@@ -73,7 +71,7 @@ def main() -> None:
         "trainings": SEEDS,
         "same_weights": same,
         "long_training": {
-            "rows": rows.num_rows * YEARS,
+            "rows": snapshot.rows,
             "epochs": LONG.epochs,
             "killed_in_epoch": kills,
             "useful_time_ratio": useful,
@@ -96,7 +94,7 @@ def run(folder: Path) -> Trained:
     return Trained(last["useful_time_ratio"], last["samples_per_second"], (folder / "model" / WEIGHTS_FILE).read_bytes())
 
 
-def kill_rank(folder: Path, *, at: float, rows_per_second: float) -> None:
+def kill_rank(folder: Path, *, at: float, epoch_s: float) -> None:
     """Train until that moment, counted in epochs, kill one of the ranks, and wait for the other to end."""
     with subprocess.Popen(command_of("train_rank", folder), cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as attempt:
         assert attempt.stdout is not None
@@ -105,7 +103,6 @@ def kill_rank(folder: Path, *, at: float, rows_per_second: float) -> None:
             print(line, end="", flush=True)
             if line.startswith(awaited):
                 break
-        epoch_s = pq.read_metadata(folder / "train.parquet").num_rows / rows_per_second
         time.sleep(at % 1 * epoch_s)
         victim = random.Random(at).choice(ranks_of(attempt.pid))
         print(f"kill -9 of rank process {victim}", flush=True)

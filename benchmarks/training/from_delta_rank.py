@@ -1,4 +1,4 @@
-"""Ranks that go from Delta tables to their first steps: `from_delta_rank.py FOLDER`, which holds snapshot.json.
+"""Ranks that go from Delta tables to their first steps: `from_delta_rank.py FOLDER`, which year.leave_snapshot has filled.
 
 Each rank leaves `rank-<number>.json` there: seconds to the first step, and memory in MiB.
 """
@@ -60,7 +60,7 @@ def main(folder: Path) -> None:
     measured = Measured(imported_mib=memory("status", "VmRSS"))
     started = time.monotonic()
     if rank() == 0:
-        write_rows(USE_CASE, Snapshot.from_json((folder / "snapshot.json").read_bytes()), folder / "rows")
+        write_rows(USE_CASE, Snapshot.load(folder.as_uri()), folder / "rows")
         measured.written_s = time.monotonic() - started
         measured.peak_writing_mib = memory("status", "VmHWM")
     recipe = replace(USE_CASE.recipe, epochs=1, strategy="data_parallel")

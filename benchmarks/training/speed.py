@@ -8,7 +8,6 @@ benchmarks/results/training_<hardware>_<date>.json; it is kept after each part, 
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import tempfile
@@ -18,15 +17,11 @@ from pathlib import Path
 from statistics import median
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import write_deltalake
 
 from benchmarks.keep_result import keep_result
 from benchmarks.training.trained import leave_rows, run_ranks, trained
-from benchmarks.training.year import labelled_year
+from benchmarks.training.year import labelled_year, leave_snapshot
 from roundtrip.contracts.settings import REPOSITORY
-from roundtrip.lakehouse.snapshot import take_snapshot
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, table_uri
 from use_cases.flight_eta.declaration import USE_CASE
 
 ROUNDS, EPOCHS = 3, 4
@@ -88,31 +83,11 @@ def start_cpu_s(folder: Path, rows: pa.Table) -> float:
 
 def from_delta(folder: Path, rows: pa.Table, years: int) -> dict[str, object]:
     """Two ranks, from Delta tables of so many years to the end of an epoch."""
-    os.environ |= {"ROUNDTRIP_STORAGE_ROOT": folder.as_uri(), "ROUNDTRIP_HOME": str(folder / "home")}
-    for year in range(years):
-        write_year(rows, year)
-    snapshot = take_snapshot(USE_CASE, f"..{2013 + years - 1}-12")
-    (folder / "snapshot.json").write_bytes(snapshot.to_json())
+    snapshot = leave_snapshot(folder, rows, years=years)
     run_ranks("from_delta_rank", folder)
     ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
     shutil.rmtree(folder)
     return {"rows": snapshot.rows, "megabytes_encoded": round(snapshot.rows * 4 * (len(USE_CASE.inputs) + 1) / 1e6), "ranks": ranks}
-
-
-def write_year(rows: pa.Table, year: int) -> None:
-    """The rows, so many years later, appended to the tables of features and outcomes."""
-    later = pa.scalar(year * 365 * 86_400_000_000, pa.duration("us"))
-    changed = {
-        USE_CASE.prediction_time: pc.add(rows[USE_CASE.prediction_time], later),
-        USE_CASE.key[0]: pc.binary_join_element_wise(rows[USE_CASE.key[0]].cast(pa.string()), str(year), "/"),
-        PARTITION_COLUMN: pc.binary_join_element_wise(str(2013 + year), pc.utf8_slice_codeunits(rows[PARTITION_COLUMN], 4), ""),
-    }
-    for name, column in changed.items():
-        rows = rows.set_column(rows.column_names.index(name), name, column)
-    outcomes = rows.select([*USE_CASE.key, USE_CASE.label, PARTITION_COLUMN])
-    for table, content in ((USE_CASE.features_table, rows.drop_columns([USE_CASE.label])), (USE_CASE.outcomes_table, outcomes)):
-        uri = table_uri(USE_CASE.name, table).removeprefix("file://")
-        write_deltalake(uri, content, partition_by=[PARTITION_COLUMN], mode="append")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,11 @@ def leave_rows(folder: Path, train: pa.Table, held_out: pa.Table, recipe: Recipe
     folder.mkdir()
     pq.write_table(train, folder / "train.parquet")
     pq.write_table(held_out, folder / "held_out.parquet")
+    leave_recipe(folder, recipe)
+
+
+def leave_recipe(folder: Path, recipe: Recipe) -> None:
+    """The other thing that it reads."""
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe)))
 
 

@@ -234,6 +234,10 @@ class NoChampion(AnswerIsNo):
     """No model version is live yet: there is nothing to score with."""
 
 
+class NothingPredicted(AnswerIsNo):
+    """A partition whose outcomes came before any model was asked about it: there is nothing to measure."""
+
+
 class RetrainHeld(AnswerIsNo):
     """The governor asks for no retrain; its message is everything that held it back."""
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from roundtrip.contracts.errors import SnapshotUnusable
+from roundtrip.contracts.errors import NothingPredicted, SnapshotUnusable
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.tables import current_version, read_table, table_uri
@@ -31,13 +31,18 @@ class ScoredRows:
 
 
 def scored_rows(use_case: UseCase, partition: str) -> ScoredRows:
-    """The partition's rows. Raises SnapshotUnusable when nothing predicted it, or more than one model version did."""
+    """The partition's rows. Raises SnapshotUnusable when nothing predicted it, or more than one model version did.
+
+    NothingPredicted where outcomes come late: then a partition's outcomes start a look at it, those of months before the first model too.
+    """
     key = list(use_case.key)
     wanted = {
         use_case.predictions_table: [*key, MODEL_VERSION, *(output.name for output in use_case.outputs)],
         use_case.features_table: [*key, use_case.prediction_time, *(entry.name for entry in use_case.inputs)],
         use_case.outcomes_table: [*key, use_case.label],
     }
+    if current_version(use_case.name, use_case.predictions_table) is None:
+        raise _nothing_predicted(use_case, partition)
     pinned = {table: _pinned(use_case.name, table) for table in wanted}
     predictions, features, outcomes = (
         read_table(use_case.name, table, version=pinned[table], partitions=[partition], columns=columns)
@@ -49,6 +54,8 @@ def scored_rows(use_case: UseCase, partition: str) -> ScoredRows:
         TableVersion(table, table_uri(use_case.name, table), pinned[table], rows.num_rows)
         for table, rows in zip(wanted, (predictions, features, outcomes), strict=True)
     )
+    if not joined.num_rows:
+        raise _nothing_predicted(use_case, partition)
     return ScoredRows(table=joined, model_version=_one_version(joined, partition), read=read)
 
 
@@ -72,14 +79,20 @@ def days(table: pa.Table, prediction_time: str) -> NDArray[np.int64]:
 def _pinned(use_case_name: str, table: str) -> int:
     version = current_version(use_case_name, table)
     if version is None:
-        raise SnapshotUnusable(f"{use_case_name} has no table {table} yet: run ingest and score_batch for a partition first.")
+        raise SnapshotUnusable(f"{use_case_name} has no table {table} yet: run ingest for a partition first.")
     return version
+
+
+def _nothing_predicted(use_case: UseCase, partition: str) -> NothingPredicted | SnapshotUnusable:
+    if use_case.outcomes_come_late:
+        return NothingPredicted(f"no version predicted {partition} of {use_case.name}: its outcomes came before a model was live.")
+    return SnapshotUnusable(f"no version predicted {partition} of {use_case.name}: run score_batch for it first.")
 
 
 def _one_version(rows: pa.Table, partition: str) -> str:
     versions = sorted(str(version) for version in pc.unique(rows.column(MODEL_VERSION)).to_pylist())
     if len(versions) != 1:
-        found = ", ".join(versions) or "none"
+        found = ", ".join(versions)
         raise SnapshotUnusable(
             f"{partition} was predicted by {len(versions)} model versions ({found}), not by one: run score_batch for it."
         )

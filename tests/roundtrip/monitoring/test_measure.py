@@ -6,6 +6,7 @@ The model is a network that was never trained: it predicts the baseline, so its 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 
-from roundtrip.contracts.errors import SnapshotUnusable
+from roundtrip.contracts.errors import NothingPredicted, SnapshotUnusable
 from roundtrip.contracts.use_cases import Baseline, Input, Output, RetrainPolicy, Slice, UseCase
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import table_uri
@@ -201,12 +202,24 @@ def test_a_partition_without_predictions_or_with_those_of_two_versions_is_refuse
     rows = flights(MEASURED, 400)
     predict(flights(TRAINED_ON, 10))
     append_month(rows, outcomes=400)
-    with pytest.raises(SnapshotUnusable, match="was predicted by 0 model versions"):
+    with pytest.raises(SnapshotUnusable, match=f"no version predicted {MEASURED} of tiny: run score_batch"):
         check_drift(TINY, MEASURED)
     predict(rows.slice(0, 200), "1")
     predict(rows.slice(200), "2")
     with pytest.raises(SnapshotUnusable, match=r"by 2 model versions \(1, 2\)"):
         check_drift(TINY, MEASURED)
+
+
+@pytest.mark.usefixtures("storage_root")
+def test_where_outcomes_come_late_those_of_months_before_the_first_model_are_nothing_to_measure() -> None:
+    late = replace(TINY, outcomes_come_late=True)
+    rows = flights(MEASURED, 400)
+    append_month(rows, outcomes=400)
+    with pytest.raises(NothingPredicted, match=f"no version predicted {MEASURED} of tiny: its outcomes came before"):
+        check_drift(late, MEASURED)  # there is no table of predictions yet
+    predict(flights(TRAINED_ON, 10))
+    with pytest.raises(NothingPredicted):
+        check_drift(late, MEASURED)
 
 
 @pytest.mark.usefixtures("release")
