@@ -69,7 +69,7 @@ class DriftCheck:
 
 
 def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
-    """Measure the partition. Raises SnapshotUnusable or NothingPredicted when it has no predictions, DigestMismatch for a damaged version."""
+    """Measure the partition. Raises SnapshotUnusable, NothingPredicted (scored_rows), DigestMismatch for a damaged version."""
     scored = scored_rows(use_case, partition)
     reference = load_reference(use_case, scored.model_version)
     profile = profile_reference(
