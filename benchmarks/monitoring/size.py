@@ -35,6 +35,7 @@ EVIDENTLY_ROWS = 100_000, 1_000_000
 """Rows of either side that Evidently is given, drawn from the first million."""
 PIECES = 40
 """Of a file, each of one moment: the reference's parts need several weeks."""
+ROW_GROUP = 25_000
 GOALS = "a million rows of 20 inputs in 10 s, memory flat to ten million"
 
 
@@ -96,7 +97,7 @@ def write_rows(path: Path, rows: int, *, seed: int) -> None:
     for place in range(PIECES):
         piece = _piece(draw, rows // PIECES, share=place / PIECES)
         writer = writer or pq.ParquetWriter(path, piece.schema)
-        writer.write_table(piece)
+        writer.write_table(piece, row_group_size=ROW_GROUP)  # a reader holds some of them: as large in every file
     assert writer is not None
     writer.close()
 

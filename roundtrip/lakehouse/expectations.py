@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 from roundtrip.contracts.errors import BadDefinition
 from roundtrip.lakehouse.contract_checks import column_checks, row_checks, type_checks
 from roundtrip.lakehouse.definitions import Check, TableDefinition
+from roundtrip.lakehouse.session import refuse_outage
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -55,7 +56,8 @@ def run_checks(frame: DataFrame, definition: TableDefinition, *, name: str) -> l
     """What schema.yaml and checks.yaml ask of the table's columns in `frame`, in this order, one result per check.
 
     Only the columns are judged while they are not as declared: nothing can be said of their values then.
-    Raises BadDefinition for a check of checks.yaml that can't run on this frame (column, argument).
+    Raises BadDefinition for a check of checks.yaml that can't run on this frame (column, argument), ServiceUnavailable when the Spark
+    server goes away.
     """
     batch = _batch(frame, name)
     columns = _results(batch, column_checks(definition), _COUNTED)
@@ -122,6 +124,7 @@ def _result(check: Check, result: ExpectationValidationResult) -> CheckResult:
     problem = result.exception_info or {}
     messages = [entry for entry in (problem, *problem.values()) if isinstance(entry, dict) and entry.get("exception_message")]
     if messages:
+        refuse_outage(str(messages))  # Great Expectations catches every exception
         raise BadDefinition(f"check {check.text} can't run: {messages[0]['exception_message']}. Correct it in checks.yaml.")
     rows: Sequence[Mapping[str, object]] = result.result.get("partial_unexpected_index_list") or ()
     sample = tuple(", ".join(f"{name} {'NULL' if value is None else value}" for name, value in row.items()) for row in rows)

@@ -60,7 +60,12 @@ def outages_named() -> Iterator[None]:
     try:
         yield
     except PySparkException as error:
-        if any(sign in str(error) for sign in _GONE):
-            remedy = "see `roundtrip status` and .roundtrip/logs/spark.log; what the job did so far is safe to run again."
-            raise ServiceUnavailable(f"the Spark server does not answer: {remedy}") from error
+        refuse_outage(str(error), error)
         raise
+
+
+def refuse_outage(told: str, cause: Exception | None = None) -> None:
+    """Raise ServiceUnavailable where an error's text says that the server, or the session on it, is gone."""
+    if any(sign in told for sign in _GONE):
+        remedy = "see `roundtrip status` and .roundtrip/logs/spark.log; what the job did so far is safe to run again."
+        raise ServiceUnavailable(f"the Spark server does not answer: {remedy}") from cause

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -94,3 +96,26 @@ def test_no_row_at_all_is_missed(trips: DataFrame) -> None:
 def test_a_check_that_can_not_run_is_a_bad_definition(trips: DataFrame, wrong: Check, problem: str) -> None:
     with pytest.raises(BadDefinition, match=problem):
         run_checks(trips, replace(TRIPS, checks=(wrong,)), name="trips")
+
+
+GONE = """
+from roundtrip.contracts.errors import ServiceUnavailable
+from roundtrip.lakehouse.expectations import run_checks
+from roundtrip.lakehouse.session import spark_session
+from tests.roundtrip.lakehouse.test_expectations import TRIPS
+
+with spark_session() as spark:
+    trips = spark.createDataFrame([("a", 10)], "name string, minutes int")
+    spark.client.release_session()
+    try:
+        run_checks(trips, TRIPS, name="trips")
+    except ServiceUnavailable as error:
+        print(error)
+"""
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_server_that_went_away_is_an_outage_and_no_bad_check() -> None:
+    """Great Expectations catches every exception, and shows it as a check's. In a process of its own: it has one session at a time."""
+    finished = subprocess.run([sys.executable, "-c", GONE], capture_output=True, text=True, check=False)
+    assert "the Spark server does not answer" in finished.stdout, finished.stderr
