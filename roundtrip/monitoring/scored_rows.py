@@ -41,21 +41,19 @@ def scored_rows(use_case: UseCase, partition: str) -> ScoredRows:
         use_case.features_table: [*key, use_case.prediction_time, *(entry.name for entry in use_case.inputs)],
         use_case.outcomes_table: [*key, use_case.label],
     }
-    if current_version(use_case.name, use_case.predictions_table) is None:
-        raise _nothing_predicted(use_case, partition)
-    pinned = {table: _pinned(use_case.name, table) for table in wanted}
+    pinned = {table: _pinned(use_case, table, partition) for table in wanted}
     predictions, features, outcomes = (
         read_table(use_case.name, table, version=pinned[table], partitions=[partition], columns=columns)
         for table, columns in wanted.items()
     )
+    if not predictions.num_rows:
+        raise _nothing_predicted(use_case, partition)
     outcomes = outcomes.rename_columns([*key, OUTCOME])
     joined = predictions.join(features, keys=key, join_type="inner").join(outcomes, keys=key, join_type="left outer")
     read = tuple(
         TableVersion(table, table_uri(use_case.name, table), pinned[table], rows.num_rows)
         for table, rows in zip(wanted, (predictions, features, outcomes), strict=True)
     )
-    if not joined.num_rows:
-        raise _nothing_predicted(use_case, partition)
     return ScoredRows(table=joined, model_version=_one_version(joined, partition), read=read)
 
 
@@ -76,10 +74,12 @@ def days(table: pa.Table, prediction_time: str) -> NDArray[np.int64]:
     return instants.to_numpy(zero_copy_only=False) // MICROSECONDS_A_DAY
 
 
-def _pinned(use_case_name: str, table: str) -> int:
-    version = current_version(use_case_name, table)
+def _pinned(use_case: UseCase, table: str, partition: str) -> int:
+    version = current_version(use_case.name, table)
+    if version is None and table == use_case.predictions_table:
+        raise _nothing_predicted(use_case, partition)
     if version is None:
-        raise SnapshotUnusable(f"{use_case_name} has no table {table} yet: run ingest for a partition first.")
+        raise SnapshotUnusable(f"{use_case.name} has no table {table} yet: run ingest for a partition first.")
     return version
 
 
@@ -92,7 +92,7 @@ def _nothing_predicted(use_case: UseCase, partition: str) -> NothingPredicted | 
 def _one_version(rows: pa.Table, partition: str) -> str:
     versions = sorted(str(version) for version in pc.unique(rows.column(MODEL_VERSION)).to_pylist())
     if len(versions) != 1:
-        found = ", ".join(versions)
+        found = ", ".join(versions) or "none"
         raise SnapshotUnusable(
             f"{partition} was predicted by {len(versions)} model versions ({found}), not by one: run score_batch for it."
         )
