@@ -1,7 +1,7 @@
 """A snapshot's rows, encoded, as files that every rank maps: in memory once a machine, and only as much of them as there is room for.
 
 They are written a month at a time: what a training set takes is 4 bytes a value on disk, and memory for its largest month. A training
-that is run again finds them: ten million rows take 40 s to write, and 2 s to check.
+that is run again finds them: ten million rows take 37 s to write, and 1 s to check.
 """
 
 from __future__ import annotations
