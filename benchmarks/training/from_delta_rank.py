@@ -15,7 +15,7 @@ from pathlib import Path
 from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.training.checkpoints import Checkpoints
-from roundtrip.training.engine import connect_ranks
+from roundtrip.training.engine import connected_ranks
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.mapped_rows import mapped_rows, write_rows
 from roundtrip.training.ranks import become_torchrun, rank, started_by_torchrun
@@ -64,7 +64,6 @@ def main(folder: Path) -> None:
         measured.written_s = time.monotonic() - started
         measured.peak_writing_mib = memory("status", "VmHWM")
     recipe = replace(USE_CASE.recipe, epochs=1, strategy="data_parallel")
-    connect_ranks(recipe)
     undisturbed = SpreadNetwork.step
 
     def first_step(self: SpreadNetwork, share: object) -> object:
@@ -74,12 +73,9 @@ def main(folder: Path) -> None:
         return done
 
     SpreadNetwork.step = first_step  # type: ignore[assignment, method-assign]
-    train(
-        mapped_rows(folder / "rows"),
-        recipe,
-        checkpoints=Checkpoints(folder / "checkpoints"),
-        journal=Journal(measured) if rank() == 0 else None,
-    )
+    with connected_ranks(recipe):
+        journal = Journal(measured) if rank() == 0 else None
+        train(mapped_rows(folder / "rows"), recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=journal)
     measured.own_mib, measured.shared_mib = memory("smaps_rollup", "Pss_Anon"), memory("smaps_rollup", "Pss_File")
     (folder / f"rank-{rank()}.json").write_text(json.dumps(asdict(measured)))
 

@@ -24,7 +24,7 @@ from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.training.checkpoints import Checkpoints
-from roundtrip.training.engine import connect_ranks
+from roundtrip.training.engine import connected_ranks
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.mapped_rows import mapped_rows, write_rows
 from roundtrip.training.ranks import Nodes, add_node_options, become_torchrun, rank, started_by_torchrun
@@ -55,18 +55,18 @@ def main(arguments: Sequence[str]) -> None:
         nodes = Nodes.asked(nodes=request.nodes, node_rank=request.node_rank, rendezvous=request.rendezvous)
         become_torchrun("benchmarks.training.train_rank", arguments, ranks=recipe.ranks, nodes=nodes)
     end_with_parent()
-    connect_ranks(recipe)
-    data = rows_in(folder)
-    kept = Kept() if rank() == 0 else None
-    if kept is not None:
-        print(BEGINS, flush=True)
-    ensemble, last = train(data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
-    if kept is not None:
-        ensemble.save(folder / "model")
-        (folder / "model" / CONTRACT_FILE).write_bytes(data.contract.to_json())
-        if not kept.epochs:  # it was killed after its last checkpoint, and nothing was left to train
-            kept.record(last)
-        (folder / "epochs.json").write_text(json.dumps(kept.epochs))
+    with connected_ranks(recipe):
+        data = rows_in(folder)
+        kept = Kept() if rank() == 0 else None
+        if kept is not None:
+            print(BEGINS, flush=True)
+        ensemble, last = train(data, recipe, checkpoints=Checkpoints(folder / "checkpoints"), journal=kept)
+        if kept is not None:
+            ensemble.save(folder / "model")
+            (folder / "model" / CONTRACT_FILE).write_bytes(data.contract.to_json())
+            if not kept.epochs:  # it was killed after its last checkpoint, and nothing was left to train
+                kept.record(last)
+            (folder / "epochs.json").write_text(json.dumps(kept.epochs))
 
 
 def rows_in(folder: Path) -> TrainingData:

@@ -45,8 +45,19 @@ ROLL_CALL = timedelta(seconds=10)
 """How long each rank has to answer when one of them is looked for."""
 
 
-def connect_ranks(recipe: Recipe) -> torch.device:
-    """Join the process group; gives the device of this rank."""
+@contextmanager
+def connected_ranks(recipe: Recipe) -> Iterator[None]:
+    """Join the process group, and leave it at the end, unless something was raised: then another rank may be waited for in vain.
+
+    A rank that exits without leaving may be aborted by a thread of gloo that still drops its last tensors: 10 of 60 were that did nothing
+    else, and torchrun then ends the rank that is still writing the model. 0 of 60 with it.
+    """
+    _connect(recipe)
+    yield
+    deepspeed.comm.destroy_process_group()
+
+
+def _connect(recipe: Recipe) -> None:
     timeout = timedelta(seconds=recipe.rank_timeout_s)
     # without a timeout of its own, each group that DeepSpeed makes would wait for a hung rank for half an hour
     distributed.new_group = partial(distributed.new_group, timeout=timeout)
@@ -58,7 +69,6 @@ def connect_ranks(recipe: Recipe) -> torch.device:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # torchrun, or single_rank, has said all; without them it would ask MPI, Azure and AWS
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", timeout=timeout, auto_mpi_discovery=False, verbose=False)
-    return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
 
 
 @contextmanager
@@ -73,7 +83,7 @@ def single_rank(recipe: Recipe) -> Iterator[None]:
         backend, store = "nccl" if torch.cuda.is_available() else "gloo", distributed.HashStore()  # type: ignore[attr-defined]
         distributed.init_process_group(backend, store=store, rank=0, world_size=1)
         try:
-            connect_ranks(recipe)
+            _connect(recipe)
             yield
         finally:
             deepspeed.comm.destroy_process_group()

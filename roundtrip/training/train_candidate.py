@@ -12,7 +12,7 @@ from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.registry.mlflow_run import MlflowRun
 from roundtrip.training.checkpoints import Checkpoints
 from roundtrip.training.chosen_recipe import ChosenRecipe
-from roundtrip.training.engine import connect_ranks
+from roundtrip.training.engine import connected_ranks
 from roundtrip.training.ensemble import WEIGHTS_FILE
 from roundtrip.training.loop import train
 from roundtrip.training.mapped_rows import mapped_rows, write_rows
@@ -30,8 +30,8 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
     origin = Origin.here(use_case, snapshot, ranks=world_size())
     chosen = ChosenRecipe.load(folder)
     run = MlflowRun.open(use_case, origin, run_folder=folder.uri, fingerprint=fingerprint, tuning=chosen.tuning if chosen else None)
-    with run, tempfile.TemporaryDirectory() as scratch:
-        connect_ranks(use_case.recipe)  # the others wait there until the rows are written
+    # the other ranks wait for this one to connect, by when the rows are written
+    with run, tempfile.TemporaryDirectory() as scratch, connected_ranks(use_case.recipe):
         ensemble, last = train(data, use_case.recipe, checkpoints=checkpoints, journal=run)
         ensemble.save(Path(scratch))
         (Path(scratch) / CONTRACT_FILE).write_bytes(data.contract.to_json())
@@ -56,8 +56,9 @@ def lead_training(use_case: UseCase, folder: RunFolder, *, fingerprint: str) -> 
 
 def follow_training(use_case: UseCase, *, fingerprint: str) -> None:
     """Train as any other rank, on the rows that rank 0 has written."""
-    connect_ranks(use_case.recipe)
-    train(mapped_rows(_rows_folder(fingerprint)), use_case.recipe, checkpoints=Checkpoints(checkpoint_folder(fingerprint)), journal=None)
+    with connected_ranks(use_case.recipe):
+        data, checkpoints = mapped_rows(_rows_folder(fingerprint)), Checkpoints(checkpoint_folder(fingerprint))
+        train(data, use_case.recipe, checkpoints=checkpoints, journal=None)
 
 
 def _rows_folder(fingerprint: str) -> Path:

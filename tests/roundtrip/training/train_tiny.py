@@ -14,11 +14,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import Tensor, distributed
 
 from roundtrip.contracts.end_with_parent import end_with_parent
 from roundtrip.training.checkpoints import Checkpoints, State
-from roundtrip.training.engine import connect_ranks
+from roundtrip.training.engine import connected_ranks
 from roundtrip.training.loop import Epoch, train
 from roundtrip.training.ranks import rank
 from roundtrip.training.rows import Rows, training_data
@@ -81,18 +81,19 @@ def main() -> None:
     request = parser.parse_args()
     common = replace(TINY.recipe, networks=request.networks, rank_timeout_s=request.rank_timeout)
     end_with_parent()
-    connect_ranks(common)
-    if rank() == request.victim:
-        disturb(request.step, request.disturbance)
-        disturb_saving(request.saving, request.disturbance)
-    data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
-    for name in request.recipes:
-        strategy, _, precision = name.partition("-")
-        recipe = replace(common, strategy=strategy, precision=precision or "fp32")  # type: ignore[arg-type]
-        journal = Printed(request.full_after) if rank() == 0 else None
-        ensemble, _ = train(data, recipe, checkpoints=Checkpoints(request.folder / name / "checkpoints"), journal=journal)
-        if rank() == 0:
-            ensemble.save(request.folder / name / "model")
+    with connected_ranks(common):
+        if rank() == request.victim:
+            disturb(request.step, request.disturbance)
+            disturb_saving(request.saving, request.disturbance)
+        data = training_data(TINY, tiny_rows(), tiny_rows(200, seed=2))
+        for name in request.recipes:
+            strategy, _, precision = name.partition("-")
+            recipe = replace(common, strategy=strategy, precision=precision or "fp32")  # type: ignore[arg-type]
+            journal = Printed(request.full_after) if rank() == 0 else None
+            ensemble, _ = train(data, recipe, checkpoints=Checkpoints(request.folder / name / "checkpoints"), journal=journal)
+            if rank() == 0:
+                ensemble.save(request.folder / name / "model")
+    assert not distributed.is_initialized(), "a rank that has not left may be aborted as it exits"
 
 
 if __name__ == "__main__":
