@@ -27,7 +27,7 @@ from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.evaluation.skill import Skill, skill_with_interval
 from roundtrip.lakehouse.snapshot import SnapshotRows, split_at
 from roundtrip.monitoring.governor import Decision, History, Measurement, decide
-from roundtrip.monitoring.performance import Performance, measure_performance
+from roundtrip.monitoring.performance import DailyErrors, Performance, measure_performance
 from roundtrip.monitoring.refit import Refit, refit_on
 from roundtrip.monitoring.scored_rows import OUTCOME, days, matrix
 from roundtrip.monitoring.verdict import cause_of, verdict_of
@@ -149,13 +149,14 @@ def measured(year: pa.Table, live: Model, month: str) -> tuple[Performance, Refi
         scored = scored.append_column(output.name, pa.array(live.outputs[inside, place].astype(np.float64)))
     before = year.filter(pc.less(year["event_month"], month))
     refit = refit_on(USE_CASE, scored, before=lambda most: before.slice(max(0, before.num_rows - most)), trained_on=live.learned)
-    performance = measure_performance(
+    errors = DailyErrors()
+    errors.add(
         outcomes=matrix(scored, [OUTCOME])[:, 0],
         predictions=matrix(scored, [output.name for output in USE_CASE.outputs]),
         baseline=matrix(scored, [USE_CASE.baseline.column])[:, 0] + live.gain,
         days=days(scored, USE_CASE.prediction_time),
-        at_release=live.at_release,
     )
+    performance = measure_performance(errors, at_release=live.at_release)
     assert performance is not None and refit is not None
     return performance, refit
 

@@ -29,11 +29,14 @@ class Skill:
 def skill_with_interval(errors: NDArray[np.float64], baseline_errors: NDArray[np.float64], days: NDArray[np.int64]) -> Skill:
     """Skill of absolute errors [n] against those of the baseline on the same rows [n], resampled by whole days."""
     day_of_row = np.unique(days, return_inverse=True)[1]
-    by_day = np.stack([np.bincount(day_of_row, weights=values) for values in (errors, baseline_errors)])
+    return skill_by_day(*(np.bincount(day_of_row, weights=values).astype(np.float64) for values in (errors, baseline_errors)))
+
+
+def skill_by_day(errors: NDArray[np.float64], baseline_errors: NDArray[np.float64]) -> Skill:
+    """The same, of the sums of each day's absolute errors: [d] and [d]."""
     generator = np.random.default_rng(seed=20130101)
-    drawn = generator.integers(by_day.shape[1], size=(RESAMPLES, by_day.shape[1]))
-    sums = by_day[:, drawn].sum(axis=2)
-    low, high = np.quantile(1 - sums[0] / sums[1], [LOW, HIGH])
+    drawn = generator.integers(len(errors), size=(RESAMPLES, len(errors)))
+    low, high = np.quantile(1 - errors[drawn].sum(axis=1) / baseline_errors[drawn].sum(axis=1), [LOW, HIGH])
     return Skill(value=float(1 - errors.sum() / baseline_errors.sum()), low=float(low), high=float(high))
 
 

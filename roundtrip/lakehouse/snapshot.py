@@ -20,6 +20,7 @@ from roundtrip.contracts.names import checked_partition, checked_partitions
 from roundtrip.contracts.receipts import SNAPSHOT_FILE, TableVersion, code_commit
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.content_hash import content_sha256
+from roundtrip.lakehouse.joined import Side, identifier, joined_rows, literal
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, open_table, rows_in, rows_of, table_uri
 
 Pinned = tuple[DeltaTable, DeltaTable]
@@ -141,11 +142,26 @@ def rows_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[SnapshotRow
         yield _split(use_case, snapshot, known)
     found = sha256_of_months(digests)
     if snapshot.content_sha256 and found != snapshot.content_sha256:
-        tables = ", ".join(f"{table.table} version {table.version}" for table in snapshot.tables(use_case))
-        raise SnapshotUnusable(
-            f"{use_case.name}: {tables} give {rows:,} rows with SHA-256 {found}; the snapshot has {snapshot.rows:,} rows with "
-            f"SHA-256 {snapshot.content_sha256}. The tables were changed behind their log: restore them, or take a new snapshot."
-        )
+        pinned_content = f"{snapshot.rows:,} rows with SHA-256 {snapshot.content_sha256}"
+        raise _changed(use_case, snapshot, f"{rows:,} rows with SHA-256 {found}", pinned_content)
+
+
+def batches_to_train_on(use_case: UseCase, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
+    """The rows to train on in batches, in any order, for a set of which memory doesn't hold a month. They are counted, not hashed."""
+    features, outcomes = _open(use_case, snapshot)
+    of_months = f"{PARTITION_COLUMN} IN ({', '.join(map(literal, snapshot.partitions))})"
+    key, label = [*use_case.key, PARTITION_COLUMN], identifier(use_case.label)
+    labels = f"SELECT {', '.join(map(identifier, key))}, {label} FROM side WHERE {of_months} AND {label} IS NOT NULL"
+    sides = [
+        Side(table=features, query=f"SELECT * FROM side WHERE {of_months}", rows=snapshot.features_rows),
+        Side(table=outcomes, query=labels, rows=snapshot.outcomes_rows),
+    ]
+    rows = 0
+    for batch in joined_rows(key, sides):
+        rows += batch.num_rows
+        yield from _split(use_case, snapshot, pa.Table.from_batches([batch])).train.to_batches()
+    if rows != snapshot.rows:
+        raise _changed(use_case, snapshot, f"{rows:,} rows", f"{snapshot.rows:,} rows")
 
 
 def categories_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[pa.Table]:
@@ -251,6 +267,14 @@ def _pinned_rows(use_case: UseCase, table: str, month: str, opened: DeltaTable, 
         return rows_of(opened, partitions=[month], columns=columns)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise _unreadable(use_case, table, opened.version(), f"{month}: {str(error).splitlines()[0]}") from error
+
+
+def _changed(use_case: UseCase, snapshot: Snapshot, found: str, expected: str) -> SnapshotUnusable:
+    tables = ", ".join(f"{table.table} version {table.version}" for table in snapshot.tables(use_case))
+    return SnapshotUnusable(
+        f"{use_case.name}: {tables} give {found}; the snapshot has {expected}. The tables were changed behind their log: restore them, "
+        "or take a new snapshot."
+    )
 
 
 def _unreadable(use_case: UseCase, table: str, version: int, missing: str) -> SnapshotUnusable:

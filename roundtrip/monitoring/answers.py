@@ -16,8 +16,8 @@ from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.use_cases import Input, UseCase
 from roundtrip.monitoring.effect_size import Drift
 from roundtrip.monitoring.inputs import input_drift
-from roundtrip.monitoring.profile import ReferenceProfile, profile_rows
-from roundtrip.monitoring.scored_rows import OUTCOME, with_outcome
+from roundtrip.monitoring.profile import Profile, ReferenceProfile
+from roundtrip.monitoring.scored_rows import OUTCOME
 from roundtrip.serving.scoring import Scorer
 
 
@@ -52,20 +52,19 @@ def answering(use_case: UseCase, scorer: Scorer) -> Callable[[pa.Table], pa.Tabl
     return with_answers
 
 
-def answer_drifts(use_case: UseCase, reference: ReferenceProfile, scored: pa.Table) -> tuple[AnswerDrift, AnswerDrift]:
-    """Drift of the predictions, on all scored rows, and of the errors, on those with an outcome."""
-    entries, median = answer_inputs(use_case), use_case.outputs[0].name
-    known = with_outcome(scored)
-    columns = pc.cast(scored[median], pa.float64()), pc.subtract(pc.cast(known[OUTCOME], pa.float64()), known[median])
-    prediction, error = (_drift(entry, reference, column) for entry, column in zip(entries, columns, strict=True))
-    return prediction, error
+def answered(use_case: UseCase, scored: pa.Table) -> pa.Table:
+    """Scored rows with the two columns: the error is NULL where there is no outcome."""
+    prediction, error = answer_inputs(use_case)
+    median = pc.cast(scored[use_case.outputs[0].name], pa.float64())
+    errors = pc.subtract(pc.cast(scored[OUTCOME], pa.float64()), median)
+    return scored.append_column(prediction.name, median).append_column(error.name, errors)
 
 
-def _drift(entry: Input, reference: ReferenceProfile, values: pa.ChunkedArray) -> AnswerDrift:
-    current = profile_rows(reference.plan.only((entry,)), pa.table({entry.name: values}).to_batches())
-    return AnswerDrift(drift=input_drift(entry, reference, current), mean=_mean(values), reference_mean=_mean(reference.sample[entry.name]))
+def answer_drift(entry: Input, reference: ReferenceProfile, current: Profile) -> AnswerDrift:
+    """Drift of one of the two: of the predictions on all scored rows, of the errors on those with an outcome."""
+    drift = input_drift(entry, reference, current)
+    return AnswerDrift(drift=drift, mean=_rounded(current.mean(entry.name)), reference_mean=_rounded(reference.profile.mean(entry.name)))
 
 
-def _mean(values: pa.ChunkedArray) -> float | None:
-    mean = pc.mean(values).as_py()
-    return None if mean is None else round(float(mean), 4)
+def _rounded(mean: float | None) -> float | None:
+    return None if mean is None else round(mean, 4)

@@ -8,16 +8,17 @@ import pyarrow as pa
 
 from roundtrip.contracts.receipts import Figure, TableVersion
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.monitoring.answers import AnswerDrift, answer_drifts, answer_inputs, answering
+from roundtrip.monitoring.answers import AnswerDrift, answer_drift, answer_inputs, answering
+from roundtrip.monitoring.counted import count_rows
 from roundtrip.monitoring.effect_size import Drift
 from roundtrip.monitoring.evidently_report import drift_report
-from roundtrip.monitoring.inputs import data_faults, input_drifts, inputs_broken, inputs_drifted, joint_drift
+from roundtrip.monitoring.inputs import data_faults, input_drift, inputs_broken, inputs_drifted, joint_drift
 from roundtrip.monitoring.joint import JointDrift
 from roundtrip.monitoring.performance import Performance, measure_performance
-from roundtrip.monitoring.profile import BATCH_ROWS, profile_reference, profile_rows
-from roundtrip.monitoring.reference import Reference, load_reference
+from roundtrip.monitoring.profile import profile_reference
+from roundtrip.monitoring.reference import load_reference
 from roundtrip.monitoring.refit import Refit, refit_gain
-from roundtrip.monitoring.scored_rows import OUTCOME, ScoredRows, days, matrix, scored_rows, with_outcome
+from roundtrip.monitoring.scored_rows import ScoredRows, scored_rows
 from roundtrip.monitoring.skew import Skew, skew_of
 from roundtrip.monitoring.verdict import Cause, Verdict, cause_of, verdict_of
 from roundtrip.serving.scoring import Scorer
@@ -72,25 +73,26 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
     """Measure the partition. Raises SnapshotUnusable, NothingPredicted (scored_rows), DigestMismatch for a damaged version."""
     scored = scored_rows(use_case, partition)
     reference = load_reference(use_case, scored.model_version)
+    asked, answers = use_case.inputs, answer_inputs(use_case)
     profile = profile_reference(
-        (*use_case.inputs, *answer_inputs(use_case)),
+        (*asked, *answers),
         reference.batches,
         time=use_case.prediction_time,
         with_more=answering(use_case, Scorer(reference.folder, threads=2)),
     )
-    current = profile_rows(profile.plan, scored.table.to_batches(max_chunksize=BATCH_ROWS))
-    found = input_drifts(profile, current)
-    inputs = {entry.name: found[entry.name] for entry in use_case.inputs}
-    drifted, faults, joint = inputs_drifted(use_case.inputs, inputs), data_faults(use_case.inputs, inputs), joint_drift(profile, current)
-    predictions, errors = answer_drifts(use_case, profile, scored.table)
-    performance = performance_on(use_case, scored.table, reference)
-    refit = refit_gain(use_case, scored, partition, trained_on=profile.sample)
+    counted = count_rows(use_case, scored, profile.plan, baseline_gain=reference.baseline_gain)
+    inputs = {entry.name: input_drift(entry, profile, counted.profile) for entry in asked}
+    drifted, faults, joint = inputs_drifted(asked, inputs), data_faults(asked, inputs), joint_drift(profile, counted.profile)
+    predictions = answer_drift(answers[0], profile, counted.profile)
+    errors = answer_drift(answers[1], profile, counted.errors)
+    performance = measure_performance(counted.daily, at_release=reference.at_release)
+    refit = refit_gain(use_case, counted.labelled, partition, read=scored.read, trained_on=profile.sample)
     skew = skew_of(use_case, partition, features_version=_version(scored, use_case.features_table))
     moved = bool(drifted) or any(signal.drifted for signal in (joint, predictions.drift, errors.drift))
     verdict = verdict_of(performance, refit, moved=moved or bool(skew and skew.skewed), policy=use_case.retrain)
     return DriftCheck(
         model_version=scored.model_version,
-        rows=scored.table.num_rows,
+        rows=counted.profile.rows,
         inputs=inputs,
         inputs_drifted=drifted,
         inputs_broken=inputs_broken(inputs),
@@ -103,20 +105,8 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
         data_faults=faults,
         verdict=verdict,
         cause=cause_of(verdict, refit, moved=moved, faulty=bool(faults)),
-        report=_report(use_case, scored, profile.sample),
+        report=_report(use_case, counted.sample, profile.sample),
         tables=(*scored.read, *reference.tables),
-    )
-
-
-def performance_on(use_case: UseCase, rows: pa.Table, reference: Reference) -> Performance | None:
-    """Performance on the rows that have an outcome; None when none has. The baseline is that of the version's training rows."""
-    known = with_outcome(rows)
-    return measure_performance(
-        outcomes=matrix(known, [OUTCOME])[:, 0],
-        predictions=matrix(known, [output.name for output in use_case.outputs]),
-        baseline=matrix(known, [use_case.baseline.column])[:, 0] + reference.baseline_gain,
-        days=days(known, use_case.prediction_time),
-        at_release=reference.at_release,
     )
 
 
@@ -124,11 +114,10 @@ def _version(scored: ScoredRows, table: str) -> int:
     return next(read.version for read in scored.read if read.table == table)
 
 
-def _report(use_case: UseCase, scored: ScoredRows, trained: pa.Table) -> bytes:
-    prediction, _ = answer_inputs(use_case)
-    columns = [entry.name for entry in use_case.inputs]
-    current = scored.table.select(columns).append_column(prediction.name, scored.table.column(use_case.outputs[0].name))
-    return drift_report((prediction, *use_case.inputs), reference=trained.select([*columns, prediction.name]), current=current)
+def _report(use_case: UseCase, current: pa.Table, trained: pa.Table) -> bytes:
+    columns = (answer_inputs(use_case)[0], *use_case.inputs)
+    names = [entry.name for entry in columns]
+    return drift_report(columns, reference=trained.select(names), current=current.select(names))
 
 
 def _drift_figures(drift: Drift) -> dict[str, Figure]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roundtrip.evaluation.skill import Skill, difference, skill_with_interval
+from roundtrip.evaluation.skill import Skill, difference, skill_by_day
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,28 +25,45 @@ class Performance:
     """Skill at release − skill: positive when the model does worse than when it was released."""
 
 
-def measure_performance(
-    *,
-    outcomes: NDArray[np.float64],
-    predictions: NDArray[np.float64],
-    baseline: NDArray[np.float64],
-    days: NDArray[np.int64],
-    at_release: Skill,
-) -> Performance | None:
-    """Performance on n rows: outcomes [n], predictions [n, 3] (median, low, high), baseline [n], days [n] (any day numbers).
+class DailyErrors:
+    """Errors of a model and of the baseline, summed by day: performance is told from them, whatever the number of rows."""
 
-    None without rows. Fewer than two days give an interval of zero width, so the caller asks for a minimum of outcomes first.
+    def __init__(self) -> None:
+        self._days: dict[int, NDArray[np.float64]] = {}
+        """Day → rows, absolute errors, those of the baseline, outcomes inside the interval."""
+
+    def add(
+        self, *, outcomes: NDArray[np.float64], predictions: NDArray[np.float64], baseline: NDArray[np.float64], days: NDArray[np.int64]
+    ) -> None:
+        """Count n rows: outcomes [n], predictions [n, 3] (median, low, high), baseline [n], days [n] (any day numbers)."""
+        median, low, high = predictions.T
+        inside = (outcomes >= low) & (outcomes <= high)
+        found, place = np.unique(days, return_inverse=True)
+        counted = (np.ones(len(outcomes)), np.abs(outcomes - median), np.abs(outcomes - baseline), inside)
+        sums = np.stack([np.bincount(place, weights=values, minlength=len(found)) for values in counted])
+        for day, column in zip(found.tolist(), sums.T, strict=True):
+            self._days[day] = self._days.get(day, 0.0) + column
+
+    def sums(self) -> NDArray[np.float64]:
+        """Float [4, days], in the order of the days: rows, absolute errors, those of the baseline, outcomes inside the interval."""
+        return np.stack([self._days[day] for day in sorted(self._days)], axis=1) if self._days else np.empty((4, 0))
+
+
+def measure_performance(errors: DailyErrors, *, at_release: Skill) -> Performance | None:
+    """Performance on the rows that were counted; None without rows.
+
+    Fewer than two days give an interval of zero width, so the caller asks for a minimum of outcomes first.
     """
-    if len(outcomes) == 0:
+    sums = errors.sums()
+    rows, absolute, of_baseline, inside = sums.sum(axis=1)
+    if not rows:
         return None
-    median, low, high = predictions.T
-    errors, baseline_errors = np.abs(outcomes - median), np.abs(outcomes - baseline)
-    skill = skill_with_interval(errors, baseline_errors, days)
+    skill = skill_by_day(sums[1], sums[2])
     return Performance(
-        rows=len(outcomes),
-        mae=float(errors.mean()),
-        baseline_mae=float(baseline_errors.mean()),
-        coverage=float(np.mean((outcomes >= low) & (outcomes <= high))),
+        rows=int(rows),
+        mae=float(absolute / rows),
+        baseline_mae=float(of_baseline / rows),
+        coverage=float(inside / rows),
         skill=skill,
         at_release=at_release,
         loss=difference(at_release, skill),

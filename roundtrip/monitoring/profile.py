@@ -25,6 +25,8 @@ SAMPLE_ROWS = 100_000
 """Rows of the reference, drawn evenly, that say where bins part: an edge then lies within 0.3 % of its share."""
 BATCH_ROWS = 65_536
 """Rows counted at once: 20 inputs of them take 10 MB."""
+SPARE = 1.25
+"""How many times its rows a reservoir holds before it drops those that have lost their place."""
 MICROSECONDS_A_WEEK = 7 * 86_400_000_000
 NEW_VALUES_NAMED = 1000
 """New values of a category that are remembered by name; all are counted."""
@@ -65,10 +67,13 @@ class Profile:
         """Category input → rows of values that the plan does not know, by value."""
         self.ranges: dict[str, tuple[float, float]] = {}
         """Number input → its least and greatest value."""
+        self.sums: dict[str, float] = {}
+        """Number input → the sum of its values."""
 
-    def add(self, batch: pa.RecordBatch | pa.Table, weeks: NDArray[np.int64]) -> None:
-        """Count n rows, of the weeks [n] (any week numbers). A column that the batch lacks counts as missing in every row."""
+    def add(self, batch: pa.RecordBatch | pa.Table, weeks: NDArray[np.int64] | None = None) -> None:
+        """Count n rows, of the weeks [n] (any week numbers), or all as of one. A column that the batch lacks is missing in every row."""
         self.rows += batch.num_rows
+        weeks = np.zeros(batch.num_rows, dtype=np.int64) if weeks is None else weeks
         places = {}
         for entry in self.plan.inputs:
             column = column_or_nulls(batch, entry.name)
@@ -87,16 +92,24 @@ class Profile:
         chosen = self.counts[name] if weeks is None else {week: self.counts[name][week] for week in weeks}
         return np.sum([*chosen.values()], axis=0) if chosen else np.zeros(self.plan.bins[name].size)
 
+    def mean(self, name: str) -> float | None:
+        """Of a number's known values; None without one."""
+        known = self.total(name)[:-1].sum()
+        return self.sums[name] / float(known) if known else None
+
     def weeks(self) -> list[int]:
         """Weeks that rows lie in, in order."""
         return sorted(self.moments)
 
     def _note(self, entry: Input, column: pa.Array | pa.ChunkedArray) -> None:
         if entry.kind == "number":
-            found = pc.min_max(column.filter(pc.invert(pc.is_nan(pc.cast(column, pa.float64()))))).as_py()
+            numbers = pc.cast(column, pa.float64())
+            values = numbers.filter(pc.invert(pc.is_nan(numbers)))
+            found = pc.min_max(values).as_py()
             if found["min"] is not None:
                 low, high = self.ranges.get(entry.name, (np.inf, -np.inf))
-                self.ranges[entry.name] = min(low, float(found["min"])), max(high, float(found["max"]))
+                self.ranges[entry.name] = min(low, found["min"]), max(high, found["max"])
+                self.sums[entry.name] = self.sums.get(entry.name, 0.0) + pc.sum(values).as_py()
             return
         known, kept = self.plan.known.get(entry.name, frozenset()), self.values[entry.name]
         for value, count in value_counts(column).items():
@@ -135,25 +148,50 @@ def profile_rows(plan: Plan, batches: Iterable[pa.RecordBatch]) -> Profile:
     """Count a partition's rows as its reference was counted, all of them as of one week."""
     profile = Profile(plan)
     for batch in batches:
-        profile.add(batch, np.zeros(batch.num_rows, dtype=np.int64))
+        profile.add(batch)
     return profile
 
 
+class Reservoir:
+    """So many of the rows that it is shown, drawn evenly, in their order; all of them where there are fewer. The same each time."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._draw = np.random.default_rng(seed=1)
+        self._kept: list[pa.Table] = []
+        self._keys = np.empty(0)
+        self._limit = 1.0
+        """Greatest key that still has a place."""
+
+    def add(self, rows: pa.Table) -> None:
+        fresh = self._draw.random(rows.num_rows)
+        chosen = np.flatnonzero(fresh <= self._limit)
+        self._kept.append(rows.take(pa.array(chosen)))
+        self._keys = np.concatenate([self._keys, fresh[chosen]])
+        if len(self._keys) > SPARE * self._rows:
+            self._drop()
+
+    def table(self) -> pa.Table:
+        """The rows; a table without columns before any was added."""
+        self._drop()
+        return pa.concat_tables(self._kept)
+
+    def _drop(self) -> None:
+        """Leave the rows with the smallest keys."""
+        kept = pa.concat_tables(self._kept)
+        if len(self._keys) > self._rows:
+            chosen = np.sort(np.argpartition(self._keys, self._rows)[: self._rows])
+            kept, self._keys = kept.take(pa.array(chosen)).combine_chunks(), self._keys[chosen]
+            self._limit = self._keys.max()
+        self._kept = [kept]
+
+
 def sample_of(batches: Iterable[pa.RecordBatch], rows: int) -> pa.Table:
-    """So many of the rows, drawn evenly (a reservoir), in their order; all of them where there are fewer. The same each time."""
-    draw = np.random.default_rng(seed=1)
-    kept: pa.Table | None = None
-    keys = np.empty(0)
+    """So many of the rows, as a reservoir draws them."""
+    reservoir = Reservoir(rows)
     for batch in batches:
-        fresh = draw.random(batch.num_rows)
-        limit = keys.max() if len(keys) >= rows else 1.0
-        chosen = np.flatnonzero(fresh <= limit)
-        taken = pa.Table.from_batches([batch]).take(pa.array(chosen))
-        kept = taken if kept is None else pa.concat_tables([kept, taken])
-        keys = np.concatenate([keys, fresh[chosen]])
-        if len(keys) > 2 * rows:
-            kept, keys = _smallest(kept, keys, rows)
-    return pa.table({}) if kept is None else _smallest(kept, keys, rows)[0]
+        reservoir.add(pa.Table.from_batches([batch]))
+    return reservoir.table()
 
 
 def weeks_of(rows: pa.RecordBatch | pa.Table, time: str) -> NDArray[np.int64]:
@@ -165,13 +203,6 @@ def weeks_of(rows: pa.RecordBatch | pa.Table, time: str) -> NDArray[np.int64]:
 def column_or_nulls(rows: pa.RecordBatch | pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
     """The column; NULL in every row where there is none."""
     return rows.column(name) if name in rows.schema.names else pa.nulls(rows.num_rows)
-
-
-def _smallest(table: pa.Table, keys: NDArray[np.float64], rows: int) -> tuple[pa.Table, NDArray[np.float64]]:
-    if len(keys) <= rows:
-        return table, keys
-    chosen = np.sort(np.argpartition(keys, rows)[:rows])
-    return table.take(pa.array(chosen)).combine_chunks(), keys[chosen]
 
 
 def _places(bins: Bins, column: pa.Array | pa.ChunkedArray, known: frozenset[str] | None) -> NDArray[np.int64]:

@@ -6,7 +6,6 @@ Both come with the version folder (`snapshot.json`, `evaluation.json`, digest-ch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.skill import Skill
-from roundtrip.lakehouse.snapshot import Snapshot, load_rows, rows_by_month
+from roundtrip.lakehouse.snapshot import Snapshot, batches_to_train_on, load_rows
 from roundtrip.lakehouse.tables import table_uri
 from roundtrip.monitoring.profile import BATCH_ROWS, Batches
 from roundtrip.registry.version_folder import fetch
@@ -33,7 +32,7 @@ class Reference:
     folder: Path
     """Its verified version folder."""
     batches: Batches
-    """Training rows, features and label, without the held-out span: read anew at each call, a month at a time."""
+    """Training rows, features and label, without the held-out span: read anew at each call where they are many."""
     baseline_gain: float
     """Median of label − baseline column on them, in the label's unit."""
     at_release: Skill
@@ -61,16 +60,11 @@ def load_reference(use_case: UseCase, version: str) -> Reference:
 
 
 def training_batches(use_case: UseCase, snapshot: Snapshot) -> Batches:
-    """The snapshot's rows to train on. Up to ROWS_IN_MEMORY are read once and kept, more are read anew each time, a month at a time."""
+    """The snapshot's rows to train on. Up to ROWS_IN_MEMORY are read once and kept, more are read anew each time."""
     if snapshot.rows <= ROWS_IN_MEMORY:
         kept = load_rows(use_case, snapshot).train
         return lambda: kept.to_batches(max_chunksize=BATCH_ROWS)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for month in rows_by_month(use_case, snapshot):
-            yield from month.train.to_batches(max_chunksize=BATCH_ROWS)
-
-    return batches
+    return lambda: batches_to_train_on(use_case, snapshot)
 
 
 def trained_through(use_case_name: str, version: str) -> str:

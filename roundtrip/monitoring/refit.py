@@ -8,7 +8,7 @@ on identical rows of the later half. A hard month is hard for both; what remains
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.model_contract import ModelContract
-from roundtrip.contracts.receipts import Figure
+from roundtrip.contracts.receipts import Figure, TableVersion
 from roundtrip.contracts.use_cases import Input, UseCase
 from roundtrip.evaluation.skill import Skill, skill_with_interval
 from roundtrip.evaluation.yardstick import TreeRecipe, trees_answer
 from roundtrip.lakehouse.snapshot import recent_labelled_rows
-from roundtrip.monitoring.scored_rows import OUTCOME, ScoredRows, days, matrix, with_outcome
+from roundtrip.monitoring.scored_rows import OUTCOME, days, matrix
 from roundtrip.training.rows import rows_of, vocabulary
 
 CHALLENGER = TreeRecipe(rounds=100, learning_rate=0.1, leaves=31)
@@ -75,12 +75,13 @@ class Refit:
         }
 
 
-def refit_gain(use_case: UseCase, scored: ScoredRows, partition: str, *, trained_on: pa.Table) -> Refit | None:
+def refit_gain(use_case: UseCase, known: pa.Table, partition: str, *, read: Sequence[TableVersion], trained_on: pa.Table) -> Refit | None:
     """What a refit would gain on the partition; None with fewer outcomes than the policy's minimum, or on fewer than FEWEST_DAYS days.
 
-    `trained_on`: rows that the live model learned from, all or a sample: they say which inputs are familiar.
+    `known`: its rows with an outcome, all or a sample. `read`: the versions that they are of. `trained_on`: rows that the live model
+    learned from, all or a sample: they say which inputs are familiar.
     """
-    versions = {table.table: table.version for table in scored.read}
+    versions = {table.table: table.version for table in read}
 
     def before(rows: int) -> pa.Table:
         return recent_labelled_rows(
@@ -91,12 +92,11 @@ def refit_gain(use_case: UseCase, scored: ScoredRows, partition: str, *, trained
             outcomes_version=versions[use_case.outcomes_table],
         )
 
-    return refit_on(use_case, scored.table, before=before, trained_on=trained_on)
+    return refit_on(use_case, known, before=before, trained_on=trained_on)
 
 
-def refit_on(use_case: UseCase, scored: pa.Table, *, before: Callable[[int], pa.Table], trained_on: pa.Table) -> Refit | None:
-    """The same on scored rows at hand: `before` gives the last so many labelled rows of the months before."""
-    known = with_outcome(scored)
+def refit_on(use_case: UseCase, known: pa.Table, *, before: Callable[[int], pa.Table], trained_on: pa.Table) -> Refit | None:
+    """The same, where `before` gives the last so many labelled rows of the months before."""
     if known.num_rows < use_case.retrain.minimum_outcomes:
         return None
     day = days(known, use_case.prediction_time)
@@ -147,8 +147,9 @@ def _learned(use_case: UseCase, early: pa.Table, before: Callable[[int], pa.Tabl
     """What the challenger learns from: inputs and label of the months before, and of the partition's earlier half."""
     columns = [entry.name for entry in use_case.inputs]
     mine = early.select([*columns, OUTCOME]).rename_columns([*columns, use_case.label])
-    older = before(max(0, use_case.retrain.refit_rows - mine.num_rows)).select([*columns, use_case.label])
-    return pa.concat_tables([older, mine], promote_options="permissive")
+    wanted = use_case.retrain.refit_rows - mine.num_rows
+    older = [before(wanted).select([*columns, use_case.label])] if wanted > 0 else []
+    return pa.concat_tables([*older, mine], promote_options="permissive")
 
 
 def _errors(use_case: UseCase, learned: pa.Table, judged: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

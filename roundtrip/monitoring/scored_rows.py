@@ -1,19 +1,23 @@
-"""A partition as drift is measured on it: features, what was predicted, and the outcome where it has arrived."""
+"""A partition as drift is measured on it: features, what was predicted, and the outcome where it has arrived. Batch by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 from numpy.typing import NDArray
 
-from roundtrip.contracts.errors import NothingPredicted, SnapshotUnusable
+from roundtrip.contracts.errors import NothingPredicted, SnapshotUnusable, TableMissing
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.lakehouse.tables import current_version, read_table, table_uri
+from roundtrip.lakehouse.joined import Side, identifier, joined_rows, literal, read_query
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, open_table, rows_in, table_uri
+from roundtrip.monitoring.profile import Batches
 from roundtrip.serving.score_partition import MODEL_VERSION
 
 OUTCOME = "outcome"
@@ -23,9 +27,10 @@ MICROSECONDS_A_DAY = 86_400_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRows:
-    """Rows that were predicted: inputs, outputs, `outcome` (NULL where it has not arrived), prediction time."""
+    """Rows that were predicted."""
 
-    table: pa.Table
+    batches: Batches
+    """Inputs, outputs, `outcome` (NULL where it has not arrived), prediction time; read and joined anew at each call."""
     model_version: str
     read: tuple[TableVersion, ...]
 
@@ -35,26 +40,21 @@ def scored_rows(use_case: UseCase, partition: str) -> ScoredRows:
 
     NothingPredicted where outcomes come late: then a partition's outcomes start a look at it, those of months before the first model too.
     """
-    key = list(use_case.key)
-    wanted = {
-        use_case.predictions_table: [*key, MODEL_VERSION, *(output.name for output in use_case.outputs)],
-        use_case.features_table: [*key, use_case.prediction_time, *(entry.name for entry in use_case.inputs)],
-        use_case.outcomes_table: [*key, use_case.label],
-    }
-    pinned = {table: _pinned(use_case, table, partition) for table in wanted}
-    predictions, features, outcomes = (
-        read_table(use_case.name, table, version=pinned[table], partitions=[partition], columns=columns)
-        for table, columns in wanted.items()
-    )
-    if not predictions.num_rows:
+    names = use_case.predictions_table, use_case.features_table, use_case.outcomes_table
+    predictions, features, outcomes = (_opened(use_case, table, partition) for table in names)
+    asked = map(identifier, (use_case.prediction_time, *(entry.name for entry in use_case.inputs)))
+    sides = [
+        _side(use_case, partition, predictions, *(identifier(output.name) for output in use_case.outputs)),
+        _side(use_case, partition, features, *asked),
+        _side(use_case, partition, outcomes, f"{identifier(use_case.label)} AS {OUTCOME}", join="left outer"),
+    ]
+    if not sides[0].rows:
         raise _nothing_predicted(use_case, partition)
-    outcomes = outcomes.rename_columns([*key, OUTCOME])
-    joined = predictions.join(features, keys=key, join_type="inner").join(outcomes, keys=key, join_type="left outer")
-    read = tuple(
-        TableVersion(table, table_uri(use_case.name, table), pinned[table], rows.num_rows)
-        for table, rows in zip(wanted, (predictions, features, outcomes), strict=True)
-    )
-    return ScoredRows(table=joined, model_version=_one_version(joined, partition), read=read)
+    read = [
+        TableVersion(name, table_uri(use_case.name, name), side.table.version(), side.rows) for name, side in zip(names, sides, strict=True)
+    ]
+    version = _one_version(predictions, partition)
+    return ScoredRows(batches=lambda: joined_rows(use_case.key, sides), model_version=version, read=tuple(read))
 
 
 def with_outcome(rows: pa.Table) -> pa.Table:
@@ -74,13 +74,20 @@ def days(table: pa.Table, prediction_time: str) -> NDArray[np.int64]:
     return instants.to_numpy(zero_copy_only=False) // MICROSECONDS_A_DAY
 
 
-def _pinned(use_case: UseCase, table: str, partition: str) -> int:
-    version = current_version(use_case.name, table)
-    if version is None and table == use_case.predictions_table:
-        raise _nothing_predicted(use_case, partition)
-    if version is None:
-        raise SnapshotUnusable(f"{use_case.name} has no table {table} yet: run ingest for a partition first.")
-    return version
+def _side(
+    use_case: UseCase, partition: str, table: DeltaTable, *columns: str, join: Literal["inner", "left outer"] = "inner"
+) -> Side:  # fmt: skip
+    query = f"SELECT {', '.join((*map(identifier, use_case.key), *columns))} FROM side WHERE {PARTITION_COLUMN} = {literal(partition)}"
+    return Side(table=table, query=query, rows=rows_in(table, [partition]), join=join)
+
+
+def _opened(use_case: UseCase, table: str, partition: str) -> DeltaTable:
+    try:
+        return open_table(use_case.name, table)
+    except TableMissing:
+        if table == use_case.predictions_table:
+            raise _nothing_predicted(use_case, partition) from None
+        raise SnapshotUnusable(f"{use_case.name} has no table {table} yet: run ingest for a partition first.") from None
 
 
 def _nothing_predicted(use_case: UseCase, partition: str) -> NothingPredicted | SnapshotUnusable:
@@ -89,11 +96,11 @@ def _nothing_predicted(use_case: UseCase, partition: str) -> NothingPredicted | 
     return SnapshotUnusable(f"no version predicted {partition} of {use_case.name}: run score_batch for it first.")
 
 
-def _one_version(rows: pa.Table, partition: str) -> str:
-    versions = sorted(str(version) for version in pc.unique(rows.column(MODEL_VERSION)).to_pylist())
+def _one_version(predictions: DeltaTable, partition: str) -> str:
+    distinct = f"SELECT DISTINCT {identifier(MODEL_VERSION)} FROM side WHERE {PARTITION_COLUMN} = {literal(partition)}"
+    versions = sorted(str(version) for version in read_query(predictions, distinct).read_all()[MODEL_VERSION].to_pylist())
     if len(versions) != 1:
-        found = ", ".join(versions) or "none"
         raise SnapshotUnusable(
-            f"{partition} was predicted by {len(versions)} model versions ({found}), not by one: run score_batch for it."
+            f"{partition} was predicted by {len(versions)} model versions ({', '.join(versions)}), not by one: run score_batch for it."
         )
     return versions[0]

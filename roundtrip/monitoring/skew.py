@@ -15,15 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from roundtrip.contracts.errors import TableMissing
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import Input, UseCase
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, open_table, read_table
-from roundtrip.monitoring.profile import BATCH_ROWS
+from roundtrip.lakehouse.joined import Side, identifier, joined_rows, literal
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, open_table, rows_in
 
 _object = msgspec.json.Decoder(dict).decode
 
 TABLE = "prediction_log"
+_KEY, _SENT = "key_of_row", "sent_with_request"
+"""Columns of the join."""
 SAME_WITHIN = 1e-9
 """Relative difference of two numbers that are the same: JSON carries a double whole."""
 SKEWED = 0.01
@@ -47,34 +50,41 @@ class Skew:
 
 def skew_of(use_case: UseCase, partition: str, *, features_version: int) -> Skew | None:
     """The skew of the partition's logged predictions; None when none is logged with the key of a row that the features hold."""
-    if current_version(use_case.name, TABLE) is None:
+    try:
+        logged = open_table(use_case.name, TABLE)
+    except TableMissing:
         return None
-    columns = [*use_case.key, *(entry.name for entry in use_case.inputs)]
-    features = read_table(
-        use_case.name, use_case.features_table, version=features_version, partitions=[partition], columns=columns
-    )  # fmt: skip
-    month = f"{PARTITION_COLUMN} = '{checked_partition(partition)}'"
-    logged = open_table(use_case.name, TABLE).to_pyarrow_dataset(file_pruning_predicate=month)
-    asked = logged.to_batches(columns=["key", "inputs"], filter=pc.field(PARTITION_COLUMN) == partition, batch_size=BATCH_ROWS)
-    return compare(use_case.inputs, features, use_case.key, asked)
+    features = open_table(use_case.name, use_case.features_table, version=features_version)
+    of_partition = f"WHERE {PARTITION_COLUMN} = {literal(checked_partition(partition))}"
+    key = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in use_case.key)
+    held = ", ".join(identifier(entry.name) for entry in use_case.inputs)
+    sides = [
+        Side(
+            table=logged,
+            query=f"SELECT key AS {_KEY}, inputs AS {_SENT} FROM side {of_partition} AND key IS NOT NULL",
+            rows=rows_in(logged, [partition]),
+        ),
+        Side(
+            table=features,
+            query=f"SELECT concat_ws('/', {key}) AS {_KEY}, {held} FROM side {of_partition}",
+            rows=rows_in(features, [partition]),
+        ),
+    ]
+    return compare(use_case.inputs, joined_rows([_KEY], sides))
 
 
-def compare(inputs: Sequence[Input], features: pa.Table, key: Sequence[str], asked: Iterable[pa.RecordBatch]) -> Skew | None:
-    """Batches with `key` (the key columns' values, joined by /) and `inputs` (a JSON object) against rows of features."""
-    known = pc.binary_join_element_wise(*(pc.cast(features[name], pa.string()) for name in key), "/").combine_chunks()
-    rows, differing = 0, dict.fromkeys((entry.name for entry in inputs), 0)
-    for batch in asked:
-        places = pc.index_in(batch.column("key"), known)
-        found = pc.is_valid(places)
-        sent = [_object(text) for text in batch.column("inputs").filter(found).to_pylist()]
-        held = features.take(places.filter(found))
-        rows += len(sent)
+def compare(inputs: Sequence[Input], rows: Iterable[pa.RecordBatch]) -> Skew | None:
+    """What was sent (a JSON object) beside the inputs as the features hold them."""
+    count, differing = 0, dict.fromkeys((entry.name for entry in inputs), 0)
+    for batch in rows:
+        sent = [_object(text) for text in batch.column(_SENT).to_pylist()]
+        count += len(sent)
         for entry in inputs:
-            differing[entry.name] += int(_differs(entry, held[entry.name], [row.get(entry.name) for row in sent]).sum())
-    return Skew(rows=rows, features=differing) if rows else None
+            differing[entry.name] += int(_differs(entry, batch.column(entry.name), [row.get(entry.name) for row in sent]).sum())
+    return Skew(rows=count, features=differing) if count else None
 
 
-def _differs(entry: Input, held: pa.ChunkedArray, sent: list[object]) -> NDArray[np.bool_]:
+def _differs(entry: Input, held: pa.Array, sent: list[object]) -> NDArray[np.bool_]:
     """Where the two differ, bool [n]. Missing on both sides is the same."""
     if entry.kind == "category":
         return np.array([before != now for before, now in zip(held.to_pylist(), sent, strict=True)], dtype=np.bool_)

@@ -228,7 +228,7 @@ def test_the_reference_is_what_the_version_was_trained_on_whatever_the_tables_ho
     reference = load_reference(TINY, "1")
     rows = pa.Table.from_batches(reference.batches())
     monkeypatch.setattr("roundtrip.monitoring.reference.ROWS_IN_MEMORY", 0)
-    assert pa.Table.from_batches(load_reference(TINY, "1").batches()).equals(rows)
+    assert pa.Table.from_batches(load_reference(TINY, "1").batches()).sort_by("flight_id").equals(rows.sort_by("flight_id"))
     assert rows.num_rows < 4000
     assert set(rows.column("flight_id").to_pylist()) < {f"{TRAINED_ON}/{number}" for number in range(4000)}
     assert reference.baseline_gain == pytest.approx(GAIN, abs=0.7)

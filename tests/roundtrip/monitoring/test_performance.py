@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roundtrip.evaluation.skill import Skill
-from roundtrip.monitoring.performance import Performance, measure_performance
+from roundtrip.monitoring.performance import DailyErrors, Performance, measure_performance
 
 AT_RELEASE = Skill(value=0.20, low=0.18, high=0.22)
 
@@ -18,13 +17,14 @@ def performance(
     draw = np.random.default_rng(seed)
     outcomes = draw.normal(10, 30, rows)
     median = outcomes + draw.laplace(0, model_error, rows)
-    found = measure_performance(
+    errors = DailyErrors()
+    errors.add(
         outcomes=outcomes,
         predictions=np.column_stack([median, median - 20, median + 20]),
         baseline=outcomes + draw.laplace(0, baseline_error, rows),
         days=draw.integers(0, 30, rows),
-        at_release=at_release,
     )
+    found = measure_performance(errors, at_release=at_release)
     assert found is not None
     return found
 
@@ -48,22 +48,37 @@ def test_few_rows_give_an_interval_too_wide_to_be_certain() -> None:
 
 
 def test_without_outcomes_there_is_no_performance() -> None:
-    empty: NDArray[np.float64] = np.empty(0)
-    none = measure_performance(
-        outcomes=empty, predictions=np.empty((0, 3)), baseline=empty, days=np.empty(0, dtype=np.int64), at_release=AT_RELEASE
-    )
-    assert none is None
+    errors, empty = DailyErrors(), np.empty(0)
+    assert measure_performance(errors, at_release=AT_RELEASE) is None
+    errors.add(outcomes=empty, predictions=np.empty((0, 3)), baseline=empty, days=np.empty(0, dtype=np.int64))
+    assert measure_performance(errors, at_release=AT_RELEASE) is None
+
+
+def test_rows_that_come_in_parts_and_in_any_order_of_days_count_as_they_do_together() -> None:
+    draw = np.random.default_rng(1)
+    outcomes, days = draw.normal(10, 30, 1000), draw.integers(0, 30, 1000)
+    whole, parts = DailyErrors(), DailyErrors()
+    for errors, chosen in ((whole, [np.arange(1000)]), (parts, np.array_split(draw.permutation(1000), 7))):
+        for rows in chosen:
+            of_rows = outcomes[rows]
+            errors.add(
+                outcomes=of_rows, predictions=np.stack([of_rows + 5, of_rows - 1, of_rows + 9], axis=1), baseline=of_rows - 9,
+                days=days[rows],
+            )  # fmt: skip
+    np.testing.assert_allclose(parts.sums(), whole.sums())
+    assert whole.sums().sum(axis=1).tolist() == [1000, 5000, 9000, 1000]
 
 
 def test_coverage_is_the_share_of_outcomes_inside_the_interval() -> None:
     outcomes = np.arange(10, dtype=np.float64)
-    found = measure_performance(
+    errors = DailyErrors()
+    errors.add(
         outcomes=outcomes,
         predictions=np.column_stack([outcomes, outcomes - 1, np.where(outcomes < 8, outcomes + 1, outcomes - 1)]),
         baseline=outcomes + 1,
         days=np.arange(10),
-        at_release=AT_RELEASE,
     )
+    found = measure_performance(errors, at_release=AT_RELEASE)
     assert found is not None
     assert found.coverage == 0.8
     assert found.mae == 0
