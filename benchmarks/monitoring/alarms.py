@@ -182,7 +182,7 @@ def refit_alarm(pool: pa.Table, draw: Draw) -> bool:
     scored = live.rename_columns(
         [OUTCOME if name == USE_CASE.label else MEDIAN if name == PREDICTION else name for name in live.column_names]
     )
-    refit = refit_on(USE_CASE, scored, before=lambda most: known.slice(max(0, known.num_rows - most)), trained_on=known)
+    refit = refit_on(USE_CASE, scored, before=lambda most: [known.slice(max(0, known.num_rows - most))], trained_on=known)
     assert refit is not None
     return refit.gain.value >= USE_CASE.retrain.refit_gain and refit.gain.low > 0
 

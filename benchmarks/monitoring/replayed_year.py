@@ -148,7 +148,7 @@ def measured(year: pa.Table, live: Model, month: str) -> tuple[Performance, Refi
     for place, output in enumerate(USE_CASE.outputs):
         scored = scored.append_column(output.name, pa.array(live.outputs[inside, place].astype(np.float64)))
     before = year.filter(pc.less(year["event_month"], month))
-    refit = refit_on(USE_CASE, scored, before=lambda most: before.slice(max(0, before.num_rows - most)), trained_on=live.learned)
+    refit = refit_on(USE_CASE, scored, before=lambda most: [before.slice(max(0, before.num_rows - most))], trained_on=live.learned)
     errors = DailyErrors()
     errors.add(
         outcomes=matrix(scored, [OUTCOME])[:, 0],

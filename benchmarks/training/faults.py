@@ -30,7 +30,7 @@ RECIPE = replace(USE_CASE.recipe, ranks=2)
 LONG = replace(RECIPE, epochs=20)
 KILLED_EVERY = 10
 """Epochs."""
-YEARS = 6
+YEARS = 12
 """The year's rows, so many times: epochs that take long beside a start."""
 GOAL = 0.90
 """Useful time / wall time (ETTR)."""

@@ -148,16 +148,8 @@ def rows_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[SnapshotRow
 
 def batches_to_train_on(use_case: UseCase, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
     """The rows to train on in batches, in any order, for a set of which memory doesn't hold a month. They are counted, not hashed."""
-    features, outcomes = _open(use_case, snapshot)
-    of_months = f"{PARTITION_COLUMN} IN ({', '.join(map(literal, snapshot.partitions))})"
-    key, label = [*use_case.key, PARTITION_COLUMN], identifier(use_case.label)
-    labels = f"SELECT {', '.join(map(identifier, key))}, {label} FROM side WHERE {of_months} AND {label} IS NOT NULL"
-    sides = [
-        Side(table=features, query=f"SELECT * FROM side WHERE {of_months}", rows=snapshot.features_rows),
-        Side(table=outcomes, query=labels, rows=snapshot.outcomes_rows),
-    ]
     rows = 0
-    for batch in joined_rows(key, sides):
+    for batch in _labelled_batches(use_case, snapshot.partitions, _open(use_case, snapshot)):
         rows += batch.num_rows
         yield from _split(use_case, snapshot, pa.Table.from_batches([batch])).train.to_batches()
     if rows != snapshot.rows:
@@ -172,8 +164,13 @@ def categories_by_month(use_case: UseCase, snapshot: Snapshot) -> Iterator[pa.Ta
         yield _split(use_case, snapshot, _labelled_rows(use_case, month, pinned, columns=columns)).train
 
 
-def recent_labelled_rows(use_case: UseCase, *, before: str, at_most: int, features_version: int, outcomes_version: int) -> pa.Table:
-    """The last `at_most` labelled rows of the months before `before`, by prediction time and key. Reads no more months than it needs."""
+def recent_labelled_rows(
+    use_case: UseCase, *, before: str, at_most: int, features_version: int, outcomes_version: int
+) -> list[pa.Table]:  # fmt: skip
+    """The last `at_most` labelled rows of the months before `before`, a table a month, by prediction time and key.
+
+    Reads no more months than it needs, and holds no more of a month than twice what it gives of it.
+    """
     features = _open_at(use_case, use_case.features_table, features_version)
     outcomes = _open_at(use_case, use_case.outcomes_table, outcomes_version)
     found: list[pa.Table] = []
@@ -181,10 +178,15 @@ def recent_labelled_rows(use_case: UseCase, *, before: str, at_most: int, featur
     for month in sorted((month for month in _labelled_months((features, outcomes)) if month < before), reverse=True):
         if wanted <= 0:
             break
-        rows = _labelled_rows(use_case, month, (features, outcomes))
-        found.insert(0, rows.slice(max(0, rows.num_rows - wanted)))
-        wanted -= found[0].num_rows
-    return pa.concat_tables(found) if found else _labelled_rows(use_case, before, (features, outcomes)).slice(0, 0)
+        latest: list[pa.Table] = []
+        for batch in _labelled_batches(use_case, [month], (features, outcomes)):
+            latest.append(pa.Table.from_batches([batch]))
+            if sum(rows.num_rows for rows in latest) > 2 * wanted:
+                latest = [_last(use_case, latest, wanted)]
+        if latest:
+            found.insert(0, _last(use_case, latest, wanted))
+            wanted -= found[0].num_rows
+    return found
 
 
 def labelled_by_month(use_case: UseCase) -> Iterator[tuple[str, pa.Table]]:
@@ -244,6 +246,25 @@ def _labelled_rows(use_case: UseCase, month: str, pinned: Pinned, columns: Seque
     labels = outcomes.filter(pc.is_valid(outcomes[use_case.label]))
     joined = features.join(labels, keys=list(use_case.key), join_type="inner")
     return joined.sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
+
+
+def _labelled_batches(use_case: UseCase, months: Sequence[str], pinned: Pinned) -> Iterator[pa.RecordBatch]:
+    """The same rows of some months, in any order, however many they are."""
+    of_months = f"{PARTITION_COLUMN} IN ({', '.join(map(literal, months))})"
+    key, label = [*use_case.key, PARTITION_COLUMN], identifier(use_case.label)
+    labels = f"SELECT {', '.join(map(identifier, key))}, {label} FROM side WHERE {of_months} AND {label} IS NOT NULL"
+    features, outcomes = pinned
+    sides = [
+        Side(table=features, query=f"SELECT * FROM side WHERE {of_months}", rows=rows_in(features, months)),
+        Side(table=outcomes, query=labels, rows=rows_in(outcomes, months)),
+    ]
+    return joined_rows(key, sides)
+
+
+def _last(use_case: UseCase, parts: Sequence[pa.Table], count: int) -> pa.Table:
+    """The last so many of labelled rows, in their order."""
+    rows = pa.concat_tables(parts).sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
+    return rows.slice(max(0, rows.num_rows - count)).combine_chunks()
 
 
 def _open(use_case: UseCase, snapshot: Snapshot) -> Pinned:

@@ -83,7 +83,7 @@ def refit_gain(use_case: UseCase, known: pa.Table, partition: str, *, read: Sequ
     """
     versions = {table.table: table.version for table in read}
 
-    def before(rows: int) -> pa.Table:
+    def before(rows: int) -> list[pa.Table]:
         return recent_labelled_rows(
             use_case,
             before=partition,
@@ -95,7 +95,7 @@ def refit_gain(use_case: UseCase, known: pa.Table, partition: str, *, read: Sequ
     return refit_on(use_case, known, before=before, trained_on=trained_on)
 
 
-def refit_on(use_case: UseCase, known: pa.Table, *, before: Callable[[int], pa.Table], trained_on: pa.Table) -> Refit | None:
+def refit_on(use_case: UseCase, known: pa.Table, *, before: Callable[[int], list[pa.Table]], trained_on: pa.Table) -> Refit | None:
     """The same, where `before` gives the last so many labelled rows of the months before."""
     if known.num_rows < use_case.retrain.minimum_outcomes:
         return None
@@ -143,12 +143,12 @@ def familiar_rows(inputs: tuple[Input, ...], trained_on: pa.Table, rows: pa.Tabl
     return familiar
 
 
-def _learned(use_case: UseCase, early: pa.Table, before: Callable[[int], pa.Table]) -> pa.Table:
+def _learned(use_case: UseCase, early: pa.Table, before: Callable[[int], list[pa.Table]]) -> pa.Table:
     """What the challenger learns from: inputs and label of the months before, and of the partition's earlier half."""
     columns = [entry.name for entry in use_case.inputs]
     mine = early.select([*columns, OUTCOME]).rename_columns([*columns, use_case.label])
     wanted = use_case.retrain.refit_rows - mine.num_rows
-    older = [before(wanted).select([*columns, use_case.label])] if wanted > 0 else []
+    older = [month.select([*columns, use_case.label]) for month in before(max(0, wanted))]
     return pa.concat_tables([*older, mine], promote_options="permissive")
 
 

@@ -17,7 +17,7 @@ from deltalake import write_deltalake
 
 from roundtrip.contracts.errors import NothingPredicted, SnapshotUnusable
 from roundtrip.contracts.use_cases import Baseline, Input, Output, RetrainPolicy, Slice, UseCase
-from roundtrip.lakehouse.snapshot import Snapshot
+from roundtrip.lakehouse.snapshot import Snapshot, recent_labelled_rows
 from roundtrip.lakehouse.tables import table_uri
 from roundtrip.monitoring.measure import DriftCheck, check_drift
 from roundtrip.monitoring.reference import load_reference, trained_through
@@ -220,6 +220,22 @@ def test_where_outcomes_come_late_those_of_months_before_the_first_model_are_not
     predict(flights(TRAINED_ON, 10))
     with pytest.raises(NothingPredicted):
         check_drift(late, MEASURED)
+
+
+@pytest.mark.usefixtures("storage_root")
+@pytest.mark.parametrize("rows_at_once", [10_000, 100])
+def test_a_refit_is_given_the_latest_labelled_rows_before_the_partition(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
+    monkeypatch.setattr("roundtrip.lakehouse.joined.ROWS_AT_ONCE", rows_at_once)
+    months = {month: flights(month, 500) for month in ("2013-01", "2013-02", "2013-03")}
+    for rows in months.values():
+        append_month(rows, outcomes=400)
+    found = recent_labelled_rows(TINY, before="2013-03", at_most=600, features_version=2, outcomes_version=2)
+    expected = [months[month].slice(0, 400).sort_by("pushed_back_at").slice(first) for month, first in (("2013-01", 200), ("2013-02", 0))]
+    assert [rows.select(["flight_id", "arrival_delay"]).to_pydict() for rows in found] == [
+        rows.select(["flight_id", "arrival_delay"]).to_pydict() for rows in expected
+    ]
+    assert not recent_labelled_rows(TINY, before="2013-03", at_most=0, features_version=2, outcomes_version=2)
+    assert not recent_labelled_rows(TINY, before="2013-01", at_most=9, features_version=2, outcomes_version=2)
 
 
 @pytest.mark.usefixtures("release")
