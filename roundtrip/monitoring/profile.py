@@ -178,7 +178,7 @@ class Reservoir:
 
     def _drop(self) -> None:
         """Leave the rows with the smallest keys."""
-        kept = pa.concat_tables(self._kept)
+        kept = pa.concat_tables(self._kept) if self._kept else pa.table({})
         if len(self._keys) > self._rows:
             chosen = np.sort(np.argpartition(self._keys, self._rows)[: self._rows])
             kept, self._keys = kept.take(pa.array(chosen)).combine_chunks(), self._keys[chosen]

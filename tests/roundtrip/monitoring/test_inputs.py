@@ -244,3 +244,4 @@ def test_a_sample_is_drawn_evenly_and_keeps_the_order_of_the_rows() -> None:
     assert (np.diff(places) > 0).all()
     assert abs(places.mean() - 50_000) < 4000
     assert sample_of(batches[:1], 1000).num_rows == 999
+    assert sample_of([], 1000).num_rows == 0
