@@ -83,10 +83,13 @@ FROM raw_weather
 FEATURES = """
 WITH flights AS (
     SELECT
-        *,
+        clean_flights.*,
+        floor(degrees(atan2(airports.lat - 40.7, (airports.lon + 73.9) * cos(radians(40.7)))) / 30) AS direction,
+        CASE WHEN distance_miles <= 600 THEN 600 WHEN distance_miles <= 1200 THEN 1200 WHEN distance_miles <= 2000 THEN 2000 END AS band,
         arrival_delay_minutes - departure_delay_minutes AS gain_minutes,
         date_diff('minute', pushed_back_at, arrived_at) - air_time_minutes AS ground_minutes
-    FROM clean_flights WHERE pushed_back_at IS NOT NULL
+    FROM clean_flights LEFT JOIN raw_airports AS airports ON destination = airports.faa
+    WHERE pushed_back_at IS NOT NULL
 ),
 on_one_line AS (
     SELECT
@@ -148,6 +151,7 @@ known AS (
         avg(air_time_excess) OVER last_4h AS air_time_4h,
         avg(air_time_excess) OVER last_12h AS air_time_12h,
         sum(air_time_excess) OVER like_it / nullif(sum(arrived_miles) OVER like_it, 0) AS air_time_per_1000_miles,
+        avg(air_time_excess) OVER that_way AS direction_air_time_4h,
         avg(ground_excess) OVER last_1h AS ground_1h,
         avg(left_delay) OVER last_1h AS departure_delay_1h,
         count(left_delay) OVER last_30m AS departures_30m
@@ -159,6 +163,7 @@ known AS (
         last_12h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 720 PRECEDING AND CURRENT ROW),
         last_24h AS (PARTITION BY destination ORDER BY minute RANGE BETWEEN 1440 PRECEDING AND CURRENT ROW),
         like_it AS (PARTITION BY distance_miles > 1200 ORDER BY minute RANGE BETWEEN 360 PRECEDING AND CURRENT ROW),
+        that_way AS (PARTITION BY direction, band ORDER BY minute RANGE BETWEEN 240 PRECEDING AND CURRENT ROW),
         last_30m AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 30 PRECEDING AND CURRENT ROW),
         last_1h AS (PARTITION BY origin ORDER BY minute RANGE BETWEEN 60 PRECEDING AND CURRENT ROW)
 ),
@@ -179,12 +184,14 @@ SELECT
     distance_miles::DOUBLE AS distance_miles, scheduled_minutes::DOUBLE AS scheduled_minutes,
     round(scheduled_minutes - usual_scheduled, 3) AS schedule_padding_minutes,
     round(usual_gain, 3) AS route_gain_28d_minutes,
+    round(usual_ground, 3) AS route_ground_28d_minutes,
     round(gain_3h, 3) AS destination_gain_3h_minutes,
     round(gain_6h, 3) AS destination_gain_6h_minutes,
     round(gain_24h, 3) AS destination_gain_24h_minutes,
     round(air_time_4h / 1000, 3) AS destination_air_time_4h_minutes,
     round(air_time_12h / 1000, 3) AS destination_air_time_12h_minutes,
     round(air_time_per_1000_miles, 3) AS air_time_per_1000_miles_6h_minutes,
+    round(direction_air_time_4h / 1000, 3) AS direction_air_time_4h_minutes,
     round(flight_gain_28d, 3) AS flight_gain_28d_minutes,
     round(ground_1h / 1000, 3) AS origin_ground_1h_minutes,
     round(departure_delay_1h, 3) AS origin_departure_delay_1h_minutes,
@@ -208,7 +215,7 @@ def main(landed: Path, lakehouse: Path, month: str) -> None:
     replace_month(connection.sql(CLEAN_FLIGHTS).to_arrow_reader(), lakehouse / "clean_flights", month)
     replace_month(connection.sql(CLEAN_WEATHER).to_arrow_reader(), lakehouse / "clean_weather", month)
     clean = {"clean_flights": months_back(month, 2), "clean_weather": months_back(month, 1)}
-    _show(connection, lakehouse, {**clean, "raw_planes": [month]})
+    _show(connection, lakehouse, {**clean, "raw_planes": [month], "raw_airports": [month]})
     replace_month(connection.sql(FEATURES).to_arrow_reader(), lakehouse / "features", month)
 
 

@@ -6,6 +6,7 @@ run.py compares them with.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -51,7 +52,8 @@ def main(landed: Path, lakehouse: Path, month: str) -> None:
     _write(_clean_weather(_read(lakehouse, "raw_weather", [month])), lakehouse, "clean_weather", month)
     flights = _read(lakehouse, "clean_flights", months_back(month, 2))
     weather = _read(lakehouse, "clean_weather", months_back(month, 1))
-    _write(_features(flights, weather, _read(lakehouse, "raw_planes", [month]), start), lakehouse, "features", month)
+    planes, airports = (_read(lakehouse, table, [month]) for table in ("raw_planes", "raw_airports"))
+    _write(_features(_with_direction(flights, airports), weather, planes, start), lakehouse, "features", month)
 
 
 def _raw(path: Path, schema: dict[str, pl.DataType]) -> pl.LazyFrame:
@@ -136,6 +138,14 @@ def _clean_weather(reports: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _with_direction(flights: pl.LazyFrame, airports: pl.LazyFrame) -> pl.LazyFrame:
+    north, east = pl.col("lat") - 40.7, (pl.col("lon") + 73.9) * math.cos(math.radians(40.7))
+    places = airports.select(pl.col("faa").alias("destination"), (pl.arctan2(north, east).degrees() / 30).floor().alias("direction"))
+    miles = pl.col("distance_miles")
+    band = pl.when(miles <= 600).then(600).when(miles <= 1200).then(1200).when(miles <= 2000).then(2000)
+    return flights.join(places, on="destination", how="left").with_columns(band=band)
+
+
 def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame, start: datetime) -> pl.LazyFrame:
     month = f"{start:%Y-%m}"
     moments = _moments(flights).filter(pl.col("moment") >= start - timedelta(days=30)).with_columns(day=pl.col("moment").dt.date())
@@ -157,6 +167,7 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
         air_time_12h=_mean("air_time_excess", "12h", "destination"),
         air_time_sum=pl.col("air_time_excess").cast(DOUBLE).rolling_sum_by("moment", "6h", closed="both").over("long_haul"),
         miles_sum=pl.col("arrived_miles").cast(DOUBLE).rolling_sum_by("moment", "6h", closed="both").over("long_haul"),
+        direction_air_time_4h=_mean("air_time_excess", "4h", "direction", "band"),
         ground_1h=_mean("ground_excess", "1h", "origin"),
         departure_delay_1h=_mean("left_delay", "1h", "origin"),
         departures_30m=pl.col("left_delay").is_not_null().cast(DOUBLE).rolling_sum_by("moment", "30m", closed="both").over("origin"),
@@ -170,6 +181,7 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
         *(pl.col(name).cast(DOUBLE) for name in ("day_of_week", "distance_miles", "scheduled_minutes")),
         (pl.col("scheduled_minutes") - pl.col("usual_scheduled")).round(3, mode="half_away_from_zero").alias("schedule_padding_minutes"),
         pl.col("usual_gain").round(3, mode="half_away_from_zero").alias("route_gain_28d_minutes"),
+        pl.col("usual_ground").round(3, mode="half_away_from_zero").alias("route_ground_28d_minutes"),
         pl.col("gain_3h").round(3, mode="half_away_from_zero").alias("destination_gain_3h_minutes"),
         pl.col("gain_6h").round(3, mode="half_away_from_zero").alias("destination_gain_6h_minutes"),
         pl.col("gain_24h").round(3, mode="half_away_from_zero").alias("destination_gain_24h_minutes"),
@@ -177,6 +189,7 @@ def _features(flights: pl.LazyFrame, reports: pl.LazyFrame, planes: pl.LazyFrame
         (pl.col("air_time_12h") / 1000).round(3, mode="half_away_from_zero").alias("destination_air_time_12h_minutes"),
         pl.when(pl.col("miles_sum") > 0).then(pl.col("air_time_sum") / pl.col("miles_sum"))
         .round(3, mode="half_away_from_zero").alias("air_time_per_1000_miles_6h_minutes"),
+        (pl.col("direction_air_time_4h") / 1000).round(3, mode="half_away_from_zero").alias("direction_air_time_4h_minutes"),
         pl.col("flight_gain_28d").round(3, mode="half_away_from_zero").alias("flight_gain_28d_minutes"),
         (pl.col("ground_1h") / 1000).round(3, mode="half_away_from_zero").alias("origin_ground_1h_minutes"),
         pl.col("departure_delay_1h").round(3, mode="half_away_from_zero").alias("origin_departure_delay_1h_minutes"),

@@ -25,6 +25,8 @@ NUMBERS = (
           meaning="scheduled minutes against the mean of the route's arrivals of the 28 days before"),
     Input(name="route_gain_28d_minutes", kind="number", unit="min", source="flights", minimum=-120, maximum=300,
           meaning="mean gain (arrival delay − departure delay) of flights on the route that arrived in the 28 days before"),
+    Input(name="route_ground_28d_minutes", kind="number", unit="min", source="flights", minimum=-60, maximum=300,
+          meaning="mean minutes on the ground (gate to gate less air time) of flights on the route that arrived in the 28 days before"),
     Input(name="destination_gain_3h_minutes", kind="number", unit="min", source="flights", minimum=-120, maximum=300,
           meaning="mean gain of flights to the destination that arrived in the last 3 h"),
     Input(name="destination_gain_6h_minutes", kind="number", unit="min", source="flights", minimum=-120, maximum=300,
@@ -39,6 +41,9 @@ NUMBERS = (
     Input(name="air_time_per_1000_miles_6h_minutes", kind="number", unit="min", source="flights", minimum=-120, maximum=200,
           meaning="air time per 1000 miles of all flights that arrived in the last 6 h and fly up to 1200 miles, or beyond, as this one "
                   "does, against their routes' means of the 28 days before: headwinds"),
+    Input(name="direction_air_time_4h_minutes", kind="number", unit="min", source="flights", minimum=-120, maximum=200,
+          meaning="mean air time of flights that arrived in the last 4 h, flew in the same of twelve directions and as far (up to 600, "
+                  "1200, 2000 miles, or beyond), against their routes' means of the 28 days before: winds aloft"),
     Input(name="flight_gain_28d_minutes", kind="number", unit="min", source="flights", minimum=-120, maximum=300,
           meaning="mean gain of the same carrier and flight number over 28 days"),
     Input(name="origin_ground_1h_minutes", kind="number", unit="min", source="flights", minimum=-60, maximum=200,

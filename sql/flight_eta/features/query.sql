@@ -4,11 +4,15 @@
 -- aggregates pass over NULL.
 WITH flights AS (
     SELECT
-        *,
+        clean_flights.*,
+        -- from New York, twelve of 30°; the airports that the register lacks, all in the Caribbean, are one more (NULL)
+        floor(degrees(atan2(airports.lat - 40.7, (airports.lon + 73.9) * cos(radians(40.7)))) / 30) AS direction,
+        CASE WHEN distance_miles <= 600 THEN 600 WHEN distance_miles <= 1200 THEN 1200 WHEN distance_miles <= 2000 THEN 2000 END AS band,
         to_timestamp(concat(session.this_partition, '-01')) AS month_start,
         arrival_delay_minutes - departure_delay_minutes AS gain_minutes,
         timestampdiff(MINUTE, pushed_back_at, arrived_at) - air_time_minutes AS ground_minutes
     FROM clean_flights
+    LEFT JOIN raw_airports AS airports ON clean_flights.destination = airports.faa
     WHERE pushed_back_at IS NOT NULL
 ),
 
@@ -143,6 +147,19 @@ in_the_air AS (
         before_6h AS (PARTITION BY is_long_haul ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 361 PRECEDING)
 ),
 
+-- winds aloft depend on where one flies, too
+in_the_direction AS (
+    SELECT
+        *,
+        (sum(arrived_air_time_excess) OVER so_far - coalesce(sum(arrived_air_time_excess) OVER before_4h, 0))
+        / nullif(1000 * (count(arrived_air_time_excess) OVER so_far - count(arrived_air_time_excess) OVER before_4h), 0)
+            AS direction_air_time_4h_minutes
+    FROM in_the_air
+    WINDOW
+        so_far AS (PARTITION BY direction, band ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+        before_4h AS (PARTITION BY direction, band ORDER BY minute RANGE BETWEEN UNBOUNDED PRECEDING AND 241 PRECEDING)
+),
+
 -- what is known of the weather in an hour: of each value the newest report, bridging up to six that are missing
 weather AS (
     SELECT
@@ -173,12 +190,14 @@ SELECT
     CAST(known.scheduled_minutes AS DOUBLE) AS scheduled_minutes,
     round(known.scheduled_minutes - known.usual_scheduled_minutes, 3) AS schedule_padding_minutes,
     round(known.usual_gain_minutes, 3) AS route_gain_28d_minutes,
+    round(known.usual_ground_minutes, 3) AS route_ground_28d_minutes,
     round(known.destination_gain_3h_minutes, 3) AS destination_gain_3h_minutes,
     round(known.destination_gain_6h_minutes, 3) AS destination_gain_6h_minutes,
     round(known.destination_gain_24h_minutes, 3) AS destination_gain_24h_minutes,
     round(known.destination_air_time_4h_minutes, 3) AS destination_air_time_4h_minutes,
     round(known.destination_air_time_12h_minutes, 3) AS destination_air_time_12h_minutes,
     round(known.air_time_per_1000_miles_6h_minutes, 3) AS air_time_per_1000_miles_6h_minutes,
+    round(known.direction_air_time_4h_minutes, 3) AS direction_air_time_4h_minutes,
     round(known.flight_gain_28d_minutes, 3) AS flight_gain_28d_minutes,
     round(known.origin_ground_1h_minutes, 3) AS origin_ground_1h_minutes,
     round(known.origin_departure_delay_1h_minutes, 3) AS origin_departure_delay_1h_minutes,
@@ -188,7 +207,7 @@ SELECT
     weather.pressure_hpa,
     weather.visibility_miles,
     weather.temperature_f
-FROM in_the_air AS known
+FROM in_the_direction AS known
 LEFT JOIN weather ON known.origin = weather.origin AND date_trunc('HOUR', known.pushed_back_at) = weather.hour
 LEFT JOIN raw_planes AS planes ON known.tail_number = planes.tailnum
 WHERE known.kind = 'push_back' AND known.event_month = session.this_partition

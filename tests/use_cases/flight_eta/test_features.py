@@ -89,6 +89,8 @@ def features(spark: SparkSession, rows: Sequence[Row], reports: Sequence[Report]
     weather = [("JFK", report.known_at, report.wind, 180.0, 1010.0, 10.0, 50.0) for report in reports]
     spark.createDataFrame([tuple(row.values()) for row in rows], FLIGHT_COLUMNS).createOrReplaceTempView("clean_flights")
     spark.createDataFrame(weather, WEATHER_COLUMNS).createOrReplaceTempView("clean_weather")
+    airports = [("ORD", 41.98, -87.90), ("DTW", 42.21, -83.35), ("BUF", 42.94, -78.73), ("MIA", 25.79, -80.29), ("LAX", 33.94, -118.41)]
+    spark.createDataFrame(airports, "faa string, lat double, lon double").createOrReplaceTempView("raw_airports")
     spark.createDataFrame([("N1", "BOEING")], "tailnum string, manufacturer string").createOrReplaceTempView("raw_planes")
     name_the_partition(spark, "2013-04")
     found = run_query(spark, definition_of("flight_eta", "features")).collect()
@@ -112,7 +114,7 @@ a_flight = st.builds(
     number=st.sampled_from([1, 2]),
     leaves=st.integers(-40 * 24 * 60, 3 * 24 * 60),
     gain=st.one_of(st.none(), st.integers(-30, 200)),
-    destination=st.sampled_from(["ORD", "SJU"]),
+    destination=st.sampled_from(["ORD", "DTW", "SJU"]),
     origin=st.sampled_from(["JFK", "EWR"]),
     delay=st.integers(-20, 300),
     air_time=st.integers(60, 100),
@@ -185,6 +187,7 @@ def test_the_origin_is_seen_through_its_last_hour(spark: SparkSession) -> None:
     found = features(spark, of(flights))["f0"]
     assert found["origin_departure_delay_1h_minutes"] == 40.0
     assert found["origin_ground_1h_minutes"] == 20.0
+    assert found["route_ground_28d_minutes"] == 30.0
     assert found["origin_departures_30m"] == 1.0
 
 
@@ -200,6 +203,24 @@ def test_headwinds_are_seen_in_flights_of_the_like_length_to_anywhere(spark: Spa
     ]
     rows = [row | {"distance_miles": flown[flight.destination]} for row, flight in zip(of(flights), flights, strict=True)]
     assert features(spark, rows)["f0"]["air_time_per_1000_miles_6h_minutes"] == round(15 / 0.74, 3)
+
+
+def test_winds_aloft_are_seen_in_flights_that_way_and_as_far(spark: SparkSession) -> None:
+    day, flown = 24 * 60, {"ORD": 740, "DTW": 610, "BUF": 300, "MIA": 1089, "SJU": 1598, "STT": 1623}
+    flights = [
+        Flight(number=1, leaves=2000, destination="DTW"),
+        *(Flight(number=2, leaves=2000 - day, destination=place) for place in flown),  # the usual of the days before
+        Flight(number=3, leaves=1800, air_time=105),  # 15 minutes more than usual
+        Flight(number=4, leaves=1800, destination="BUF", air_time=390),  # not as far
+        Flight(number=5, leaves=1800, destination="MIA", air_time=390),  # another way
+        Flight(number=6, leaves=1500, air_time=200),  # arrived longer ago
+        Flight(number=7, leaves=1800, destination="SJU", air_time=99),
+        Flight(number=8, leaves=2000, destination="STT"),
+    ]
+    rows = [row | {"distance_miles": flown[flight.destination]} for row, flight in zip(of(flights), flights, strict=True)]
+    found = features(spark, rows)
+    assert found["f0"]["direction_air_time_4h_minutes"] == 15.0
+    assert found[f"f{len(flights) - 1}"]["direction_air_time_4h_minutes"] == 9.0
 
 
 def test_the_queue_at_the_origin_counts_who_pushed_back_and_the_flight_itself(spark: SparkSession) -> None:
