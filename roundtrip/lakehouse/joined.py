@@ -19,12 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, QueryBuilder
 
+from roundtrip.lakehouse.tables import identifier
+
 ROWS_AT_ONCE = 250_000
 """Rows of a table that are joined in memory."""
 BATCH_ROWS = 65_536
 _HASH = "hash of the key"
 _HASHES = [f"{number:03x}" for number in range(4096)]
-"""What an MD5 may begin with. As many buckets as that at most: a billion rows of ROWS_AT_ONCE."""
+"""What an MD5 may begin with."""
+_MOST_BUCKETS = 512
+"""All are open at once, and a process may have 1024 files. More than 128 million rows make the buckets larger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +67,10 @@ def read_query(table: DeltaTable, query: str) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in answer))
 
 
-def identifier(name: str) -> str:
-    """A name as SQL takes it, in its own case."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as SQL takes it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _buckets(rows: int) -> int:
     """How many, a power of two."""
     buckets = 1
-    while rows > ROWS_AT_ONCE * buckets and buckets < len(_HASHES):
+    while rows > ROWS_AT_ONCE * buckets and buckets < _MOST_BUCKETS:
         buckets *= 2
     return buckets
 

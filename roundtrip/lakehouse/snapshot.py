@@ -20,8 +20,8 @@ from roundtrip.contracts.names import checked_partition, checked_partitions
 from roundtrip.contracts.receipts import SNAPSHOT_FILE, TableVersion, code_commit
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.content_hash import content_sha256
-from roundtrip.lakehouse.joined import Side, identifier, joined_rows, literal
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, open_table, rows_in, rows_of, table_uri
+from roundtrip.lakehouse.joined import Side, joined_rows
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, identifier, literal, open_table, rows_in, rows_of, table_uri
 
 Pinned = tuple[DeltaTable, DeltaTable]
 """Features and outcomes, each open at a version."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from roundtrip.contracts.errors import NothingPredicted, SnapshotUnusable, TableMissing
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.lakehouse.joined import Side, identifier, joined_rows, literal, read_query
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, open_table, rows_in, table_uri
+from roundtrip.lakehouse.joined import Side, joined_rows, read_query
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, identifier, literal, open_table, rows_in, table_uri
 from roundtrip.monitoring.profile import Batches
 from roundtrip.serving.score_partition import MODEL_VERSION
 

@@ -19,8 +19,8 @@ from roundtrip.contracts.errors import TableMissing
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import Input, UseCase
-from roundtrip.lakehouse.joined import Side, identifier, joined_rows, literal
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, open_table, rows_in
+from roundtrip.lakehouse.joined import Side, joined_rows
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, identifier, literal, open_table, rows_in
 
 _object = msgspec.json.Decoder(dict).decode
 
