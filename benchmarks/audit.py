@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def year_definitions(root: Path) -> Path:
     """A copy of sql/ for a partition of any length: no limit on rows, no rule that a row is of the partition's month."""
-    return roomy_definitions(root, most_rows=1_000_000, instead_of="= session.this_partition", stands="IS NOT NULL")
+    return roomy_definitions(root, most_rows=1_000_000, instead={"= session.this_partition": "IS NOT NULL"})
 
 
 def seconds_of(span: str, spark: SparkSession, definitions: Path) -> Seconds:
