@@ -237,7 +237,7 @@ class Rollout:
 class RetrainPolicy:
     """When the governor asks for a retrain. Raises BadDeclaration for a number that means nothing."""
 
-    refit_gain: float = 0.01
+    refit_gain: float = 0.015
     """Share of the live model's MAE that a refit must save on the partition's later half; its 95 % interval must exclude zero as well.
     In flight_eta's year it parts the months after which a retrain pays (1.8 to 4.9 %) from those after which it does not (up to 1.1 %)."""
     persistence_partitions: int = 1

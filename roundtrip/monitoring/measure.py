@@ -15,7 +15,7 @@ from roundtrip.monitoring.evidently_report import drift_report
 from roundtrip.monitoring.inputs import data_faults, input_drift, inputs_broken, inputs_drifted, joint_drift
 from roundtrip.monitoring.joint import JointDrift
 from roundtrip.monitoring.performance import Performance, measure_performance
-from roundtrip.monitoring.profile import profile_reference, sample_of
+from roundtrip.monitoring.profile import profile_reference
 from roundtrip.monitoring.reference import load_reference
 from roundtrip.monitoring.refit import Refit, refit_gain
 from roundtrip.monitoring.scored_rows import ScoredRows, scored_rows
@@ -86,8 +86,7 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
     predictions = answer_drift(answers[0], profile, counted.profile)
     errors = answer_drift(answers[1], profile, counted.errors)
     performance = measure_performance(counted.daily, at_release=reference.at_release)
-    trained_on = sample_of(reference.batches(), use_case.retrain.refit_rows)
-    refit = refit_gain(use_case, counted.labelled, partition, read=scored.read, trained_on=trained_on)
+    refit = refit_gain(use_case, counted.labelled, partition, read=scored.read, trained_on=profile.sample)
     skew = skew_of(use_case, partition, features_version=_version(scored, use_case.features_table))
     moved = bool(drifted) or any(signal.drifted for signal in (joint, predictions.drift, errors.drift))
     verdict = verdict_of(performance, refit, moved=moved or bool(skew and skew.skewed), policy=use_case.retrain)

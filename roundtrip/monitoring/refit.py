@@ -1,9 +1,8 @@
 """What a refit would gain: decay told from a hard month.
 
 A model's error rises in a month that is harder for every model, and no retrain mends that. So a cheap challenger (boosted trees) learns
-what a retrain today would learn from, the labelled months so far and the partition's earlier half; the same trees learn what the live
-model was trained on; and both are judged on identical rows of the later half. A hard month is hard for both; what remains is what newer
-rows tell. That trees are not the network that is live does not matter, because they are compared with trees.
+what a retrain today would learn from, the labelled months so far and the partition's earlier half, and is judged against the live model
+on identical rows of the later half. A hard month is hard for both; what remains is what the live model could know and does not.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.receipts import Figure, TableVersion
 from roundtrip.contracts.use_cases import Input, UseCase
@@ -28,7 +28,7 @@ from roundtrip.monitoring.scored_rows import OUTCOME, days, matrix
 from roundtrip.training.rows import rows_of, vocabulary
 
 CHALLENGER = TreeRecipe(rounds=100, learning_rate=0.1, leaves=31)
-"""A quarter of the yardstick's trees, of half its leaves: 3 to 10 s for a month of flight_eta, on two quiet cores."""
+"""A quarter of the yardstick's trees, of half its leaves: 16 to 40 s for a month of flight_eta, on two cores with a load of 12."""
 FEWEST_DAYS = 4
 """Days with outcomes below which a partition has no later half to judge on: the interval resamples days."""
 FAMILIAR_ROWS = 500
@@ -39,15 +39,15 @@ FAMILIAR = 0.005, 0.995
 
 @dataclass(frozen=True, kw_only=True)
 class Refit:
-    """What newer rows are worth on the rows of the partition's later half. MAE in the label's unit, gains as fractions of it."""
+    """What the challenger did on the rows of the partition's later half. MAE in the label's unit, gains as fractions of the live MAE."""
 
     rows: int
     """Rows that it was judged on."""
     learned_rows: int
     live_mae: float
+    mae: float
     gain: Skill
-    """1 − MAE of trees that learned up to the partition's middle / MAE of trees that learned what the live model did: paired, resampled by
-    whole days."""
+    """1 − MAE / live MAE, paired, resampled by whole days."""
     judged_from: str
     """ISO day (UTC): the first that it has not learned from."""
     familiar_rows: int
@@ -55,11 +55,6 @@ class Refit:
     familiar_gain: Skill | None
     """Gain on them: what is gained there is gained by another answer to the same question. None for too few."""
     seconds: float
-
-    @property
-    def mae(self) -> float:
-        """What the live model's would be with the gain."""
-        return self.live_mae * (1 - self.gain.value)
 
     def figures(self) -> dict[str, Figure]:
         """Of the receipt (docs/monitoring.md)."""
@@ -83,8 +78,8 @@ class Refit:
 def refit_gain(use_case: UseCase, known: pa.Table, partition: str, *, read: Sequence[TableVersion], trained_on: pa.Table) -> Refit | None:
     """What a refit would gain on the partition; None with fewer outcomes than the policy's minimum, or on fewer than FEWEST_DAYS days.
 
-    `known`: its rows with an outcome, all or a sample. `read`: the versions that they are of. `trained_on`: the rows that the live model
-    learned from, features and label, or `refit_rows` of them.
+    `known`: its rows with an outcome, all or a sample. `read`: the versions that they are of. `trained_on`: rows that the live model
+    learned from, all or a sample: they say which inputs are familiar.
     """
     versions = {table.table: table.version for table in read}
 
@@ -113,14 +108,15 @@ def refit_on(use_case: UseCase, known: pa.Table, *, before: Callable[[int], list
     later = pa.array(day >= middle)
     judged = known.filter(later)
     learned = _learned(use_case, known.filter(pc.invert(later)), before)
-    errors, stale_errors = (_errors(use_case, rows, judged) for rows in (learned, trained_on))
+    errors, live_errors = _errors(use_case, learned, judged)
     judged_days, familiar = day[day >= middle], familiar_rows(use_case.inputs, trained_on, judged)
-    on_familiar = errors[familiar], stale_errors[familiar], judged_days[familiar]
+    on_familiar = errors[familiar], live_errors[familiar], judged_days[familiar]
     return Refit(
         rows=judged.num_rows,
         learned_rows=learned.num_rows,
-        live_mae=float(np.abs(matrix(judged, [OUTCOME]) - matrix(judged, [use_case.outputs[0].name])).mean()),
-        gain=skill_with_interval(errors, stale_errors, judged_days),
+        live_mae=float(live_errors.mean()),
+        mae=float(errors.mean()),
+        gain=skill_with_interval(errors, live_errors, judged_days),
         judged_from=(date(1970, 1, 1) + timedelta(days=middle)).isoformat(),
         familiar_rows=int(familiar.sum()),
         familiar_gain=skill_with_interval(*on_familiar) if familiar.sum() >= FAMILIAR_ROWS else None,
@@ -156,10 +152,13 @@ def _learned(use_case: UseCase, early: pa.Table, before: Callable[[int], list[pa
     return pa.concat_tables([*older, mine], promote_options="permissive")
 
 
-def _errors(use_case: UseCase, learned: pa.Table, judged: pa.Table) -> NDArray[np.float64]:
-    """Absolute errors on the judged rows of trees that are grown on the learned ones, [n]."""
+def _errors(use_case: UseCase, learned: pa.Table, judged: pa.Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Absolute errors of the challenger and of the live model on the judged rows, [n] each."""
     contract = ModelContract.of(use_case, vocabulary(use_case, [learned]))
+    live = np.asarray(column_of(judged, use_case.outputs[0].name), dtype=np.float64)
     columns = [entry.name for entry in use_case.inputs]
     asked = judged.select([*columns, OUTCOME]).rename_columns([*columns, use_case.label])
     known, judged_rows = (rows_of(contract, table, use_case.label) for table in (learned, asked))
-    return np.abs(matrix(judged, [OUTCOME])[:, 0] - trees_answer(contract, known, judged_rows, CHALLENGER).median)
+    answer = trees_answer(contract, known, judged_rows, CHALLENGER)
+    outcomes = matrix(judged, [OUTCOME])[:, 0]
+    return np.abs(outcomes - answer.median), np.abs(outcomes - live)

@@ -113,7 +113,7 @@ def measured(loss: Skill, rows: int = 5000) -> Performance:
 def refit(gain: float, low: float, familiar_low: float | None = None) -> Refit:
     familiar = None if familiar_low is None else Skill(value=gain, low=familiar_low, high=0.2)
     return Refit(
-        rows=2000, learned_rows=50_000, live_mae=10, gain=Skill(value=gain, low=low, high=0.2),
+        rows=2000, learned_rows=50_000, live_mae=10, mae=10 * (1 - gain), gain=Skill(value=gain, low=low, high=0.2),
         judged_from="2013-06-16", familiar_rows=1500, familiar_gain=familiar, seconds=5,
     )  # fmt: skip
 

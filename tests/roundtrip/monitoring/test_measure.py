@@ -141,7 +141,7 @@ def test_skill_that_no_refit_gives_back_is_watched_and_is_no_decay() -> None:
     figures = check.figures()
     assert (check.verdict, check.inputs_drifted, figures["outcomes"], figures["rows"]) == ("watch", [], 3500, 4000)
     assert check.refit is not None
-    assert check.refit.gain.value < 0.01
+    assert check.refit.gain.value < 0.015
     performance = figures["performance"]
     assert isinstance(performance, dict)
     assert performance["skill"] == pytest.approx(0, abs=0.01)
@@ -175,7 +175,7 @@ def test_another_answer_to_the_same_question_is_decay_by_concept_drift_and_the_r
     refit = check.figures()["refit"]
     assert isinstance(refit, dict)
     assert (refit["judged_from"], refit["learned_rows"]) == ("2013-02-15", 4000 + 4000 - check.refit.rows)  # type: ignore[union-attr]
-    assert 0.01 < float(str(refit["gain_low"])) < float(str(refit["gain"])) < float(str(refit["gain_high"]))
+    assert 0.015 < float(str(refit["gain_low"])) < float(str(refit["gain"])) < float(str(refit["gain_high"]))
     assert float(str(refit["mae"])) == pytest.approx(float(str(refit["live_mae"])) * (1 - float(str(refit["gain"]))), abs=1e-3)
     assert check.errors.drift.drifted
     assert check.errors.mean == pytest.approx(20 / 3, abs=1)
