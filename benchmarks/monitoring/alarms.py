@@ -101,7 +101,7 @@ def window(pool: pa.Table, draw: Draw, times: int = 1) -> pa.Table:
 def alarms(reference: ReferenceProfile, rows: pa.Table) -> list[str]:
     """The signals that raise an alarm on a window."""
     current = profile_rows(reference.plan, rows.to_batches(max_chunksize=BATCH_ROWS))
-    drifts = input_drifts(reference, current)
+    drifts = input_drifts(reference.plan.inputs, reference, current)
     inputs = {entry.name: drifts[entry.name] for entry in USE_CASE.inputs}
     signals = {
         "inputs": bool(inputs_drifted(USE_CASE.inputs, inputs)),

@@ -29,7 +29,7 @@ from roundtrip.lakehouse.snapshot import load_rows, take_snapshot
 from roundtrip.lakehouse.tables import read_table, table_uri
 from roundtrip.monitoring.answers import answer_inputs, answering
 from roundtrip.monitoring.counted import count_rows
-from roundtrip.monitoring.inputs import input_drift, inputs_drifted, joint_drift
+from roundtrip.monitoring.inputs import input_drifts, inputs_drifted, joint_drift
 from roundtrip.monitoring.measure import check_drift
 from roundtrip.monitoring.profile import profile_reference
 from roundtrip.monitoring.reference import load_reference
@@ -98,7 +98,7 @@ def counted(month: str) -> dict[str, float]:
         with_more=answering(USE_CASE, Scorer(reference.folder, threads=2)),
     )  # fmt: skip
     now = count_rows(USE_CASE, scored, profile.plan, baseline_gain=reference.baseline_gain).profile
-    drifts = {entry.name: input_drift(entry, profile, now) for entry in USE_CASE.inputs}
+    drifts = input_drifts(USE_CASE.inputs, profile, now)
     assert not inputs_drifted(USE_CASE.inputs, drifts) and not joint_drift(profile, now).drifted
     return _since(began, rows=now.rows) | {"memory_mib": round(peak_mib(os.getpid()) - before, 1)}
 

@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 250_000
 """Rows of a table that are joined in memory."""
 BATCH_ROWS = 65_536
 _HASH = "hash of the key"
-_HASHES = [f"{number:03x}" for number in range(4096)]
+_HASHES = pa.array([f"{number:03x}" for number in range(4096)])
 """What an MD5 may begin with."""
 _MOST_BUCKETS = 512
 """All are open at once, and a process may have 1024 files. More than 128 million rows make the buckets larger."""
@@ -67,6 +67,11 @@ def read_query(table: DeltaTable, query: str) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in answer))
 
 
+def key_text(key: Sequence[str]) -> str:
+    """SQL for the values of the key's columns as one text, joined by /."""
+    return f"concat_ws('/', {', '.join(f'CAST({identifier(name)} AS VARCHAR)' for name in key)})"
+
+
 def _buckets(rows: int) -> int:
     """How many, a power of two."""
     buckets = 1
@@ -78,13 +83,12 @@ def _buckets(rows: int) -> int:
 def _spread(side: Side, key: Sequence[str], folder: Path, buckets: int) -> None:
     """Write the side's rows to a file a bucket."""
     folder.mkdir()
-    of_key = f"concat_ws('/', {', '.join(f'CAST({identifier(name)} AS VARCHAR)' for name in key)})"
-    reader = read_query(side.table, f"SELECT *, substr(md5({of_key}), 1, 3) AS {identifier(_HASH)} FROM ({side.query})")
+    reader = read_query(side.table, f"SELECT *, substr(md5({key_text(key)}), 1, 3) AS {identifier(_HASH)} FROM ({side.query})")
     schema = reader.schema.remove(reader.schema.get_field_index(_HASH))
     with ExitStack() as open_files:
         writers = [open_files.enter_context(pa.ipc.new_file(str(folder / str(bucket)), schema)) for bucket in range(buckets)]
         for batch in reader:
-            places = pc.index_in(batch.column(_HASH), pa.array(_HASHES)).to_numpy() // (len(_HASHES) // buckets)
+            places = pc.index_in(batch.column(_HASH), _HASHES).to_numpy() // (len(_HASHES) // buckets)
             rows = batch.select(schema.names).take(pa.array(np.argsort(places, kind="stable")))
             ends = np.cumsum(np.bincount(places, minlength=buckets)).tolist()
             for writer, first, end in zip(writers, [0, *ends], ends, strict=False):

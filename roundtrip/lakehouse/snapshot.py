@@ -245,11 +245,11 @@ def _labelled_rows(use_case: UseCase, month: str, pinned: Pinned, columns: Seque
     outcomes = _pinned_rows(use_case, use_case.outcomes_table, month, pinned[1], [*use_case.key, use_case.label])
     labels = outcomes.filter(pc.is_valid(outcomes[use_case.label]))
     joined = features.join(labels, keys=list(use_case.key), join_type="inner")
-    return joined.sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
+    return _in_order(use_case, joined)
 
 
 def _labelled_batches(use_case: UseCase, months: Sequence[str], pinned: Pinned) -> Iterator[pa.RecordBatch]:
-    """The same rows of some months, in any order, however many they are."""
+    """The same rows of some months, in any order, however many they are. Raises SnapshotUnusable where a file of them is gone."""
     of_months = f"{PARTITION_COLUMN} IN ({', '.join(map(literal, months))})"
     key, label = [*use_case.key, PARTITION_COLUMN], identifier(use_case.label)
     labels = f"SELECT {', '.join(map(identifier, key))}, {label} FROM side WHERE {of_months} AND {label} IS NOT NULL"
@@ -258,12 +258,24 @@ def _labelled_batches(use_case: UseCase, months: Sequence[str], pinned: Pinned) 
         Side(table=features, query=f"SELECT * FROM side WHERE {of_months}", rows=rows_in(features, months)),
         Side(table=outcomes, query=labels, rows=rows_in(outcomes, months)),
     ]
-    return joined_rows(key, sides)
+    try:
+        yield from joined_rows(key, sides)
+    except pa.ArrowInvalid as error:  # an outage of the store reads the same but for these words
+        told = str(error).splitlines()[0]
+        if "not found" not in told:
+            raise
+        of_outcomes = f"/{use_case.outcomes_table}/" in told
+        table, opened = (use_case.outcomes_table, outcomes) if of_outcomes else (use_case.features_table, features)
+        raise _unreadable(use_case, table, opened.version(), told) from error
+
+
+def _in_order(use_case: UseCase, rows: pa.Table) -> pa.Table:
+    return rows.sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
 
 
 def _last(use_case: UseCase, parts: Sequence[pa.Table], count: int) -> pa.Table:
     """The last so many of labelled rows, in their order."""
-    rows = pa.concat_tables(parts).sort_by([(name, "ascending") for name in (use_case.prediction_time, *use_case.key)])
+    rows = _in_order(use_case, pa.concat_tables(parts))
     return rows.slice(max(0, rows.num_rows - count)).combine_chunks()
 
 

@@ -31,9 +31,9 @@ UNUSUALLY_MISSING = 0.1
 """Share of the rows that must lack a value beyond the worst part of the reference, for the input to be broken and not drifted."""
 
 
-def input_drifts(reference: ReferenceProfile, current: Profile) -> dict[str, Drift]:
-    """The drift of each input by name."""
-    return {entry.name: input_drift(entry, reference, current) for entry in reference.plan.inputs}
+def input_drifts(inputs: tuple[Input, ...], reference: ReferenceProfile, current: Profile) -> dict[str, Drift]:
+    """The drift of each of the inputs by name."""
+    return {entry.name: input_drift(entry, reference, current) for entry in inputs}
 
 
 def input_drift(entry: Input, reference: ReferenceProfile, current: Profile) -> Drift:

@@ -12,7 +12,7 @@ from roundtrip.monitoring.answers import AnswerDrift, answer_drift, answer_input
 from roundtrip.monitoring.counted import count_rows
 from roundtrip.monitoring.effect_size import Drift
 from roundtrip.monitoring.evidently_report import drift_report
-from roundtrip.monitoring.inputs import data_faults, input_drift, inputs_broken, inputs_drifted, joint_drift
+from roundtrip.monitoring.inputs import data_faults, input_drifts, inputs_broken, inputs_drifted, joint_drift
 from roundtrip.monitoring.joint import JointDrift
 from roundtrip.monitoring.performance import Performance, measure_performance
 from roundtrip.monitoring.profile import profile_reference
@@ -81,7 +81,7 @@ def check_drift(use_case: UseCase, partition: str) -> DriftCheck:
         with_more=answering(use_case, Scorer(reference.folder, threads=2)),
     )
     counted = count_rows(use_case, scored, profile.plan, baseline_gain=reference.baseline_gain)
-    inputs = {entry.name: input_drift(entry, profile, counted.profile) for entry in asked}
+    inputs = input_drifts(asked, profile, counted.profile)
     drifted, faults, joint = inputs_drifted(asked, inputs), data_faults(asked, inputs), joint_drift(profile, counted.profile)
     predictions = answer_drift(answers[0], profile, counted.profile)
     errors = answer_drift(answers[1], profile, counted.errors)

@@ -19,7 +19,7 @@ from roundtrip.contracts.errors import TableMissing
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import Input, UseCase
-from roundtrip.lakehouse.joined import Side, joined_rows
+from roundtrip.lakehouse.joined import Side, joined_rows, key_text
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, identifier, literal, open_table, rows_in
 
 _object = msgspec.json.Decoder(dict).decode
@@ -56,7 +56,6 @@ def skew_of(use_case: UseCase, partition: str, *, features_version: int) -> Skew
         return None
     features = open_table(use_case.name, use_case.features_table, version=features_version)
     of_partition = f"WHERE {PARTITION_COLUMN} = {literal(checked_partition(partition))}"
-    key = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in use_case.key)
     held = ", ".join(identifier(entry.name) for entry in use_case.inputs)
     sides = [
         Side(
@@ -66,7 +65,7 @@ def skew_of(use_case: UseCase, partition: str, *, features_version: int) -> Skew
         ),
         Side(
             table=features,
-            query=f"SELECT concat_ws('/', {key}) AS {_KEY}, {held} FROM side {of_partition}",
+            query=f"SELECT {key_text(use_case.key)} AS {_KEY}, {held} FROM side {of_partition}",
             rows=rows_in(features, [partition]),
         ),
     ]

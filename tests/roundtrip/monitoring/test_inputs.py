@@ -44,7 +44,7 @@ def dated(rows: pa.Table) -> pa.Table:
 
 def input_drifts(entries: tuple[Input, ...], *, reference: pa.Table, current: pa.Table) -> dict[str, Drift]:
     profile = profile_reference(entries, lambda: dated(reference).to_batches(max_chunksize=1000), time="at")
-    return inputs.input_drifts(profile, profile_rows(profile.plan, current.to_batches(max_chunksize=700)))
+    return inputs.input_drifts(profile.plan.inputs, profile, profile_rows(profile.plan, current.to_batches(max_chunksize=700)))
 
 
 def joint_of(entries: tuple[Input, ...], *, reference: pa.Table, current: pa.Table) -> JointDrift:
@@ -155,7 +155,7 @@ def test_a_reference_of_a_single_day_has_no_parts_to_compare_and_the_least_effec
     profile = profile_reference(INPUTS, one_day.to_batches, time="at")
     now = profile_rows(profile.plan, current.to_batches())
     assert joint_drift(profile, now).limit == LEAST_JOINT_EFFECT
-    assert {found.limit for found in inputs.input_drifts(profile, now).values()} == {LEAST_EFFECT}
+    assert {found.limit for found in inputs.input_drifts(profile.plan.inputs, profile, now).values()} == {LEAST_EFFECT}
 
 
 def test_what_the_reference_does_by_itself_is_no_drift_of_the_partition() -> None:

@@ -238,6 +238,16 @@ def test_a_refit_is_given_the_latest_labelled_rows_before_the_partition(monkeypa
     assert not recent_labelled_rows(TINY, before="2013-01", at_most=9, features_version=2, outcomes_version=2)
 
 
+@pytest.mark.usefixtures("storage_root")
+@pytest.mark.parametrize("table", ["features", "outcomes"])
+def test_rows_whose_file_is_gone_are_refused_with_their_table(table: str) -> None:
+    append_month(flights("2013-01", 500), outcomes=500)
+    (file,) = Path(table_uri("tiny", table).removeprefix("file://")).glob("event_month=2013-01/*.parquet")
+    file.unlink()
+    with pytest.raises(SnapshotUnusable, match=f"tiny.{table} can't be read at version 0 any more: .*not found"):
+        recent_labelled_rows(TINY, before="2013-03", at_most=600, features_version=0, outcomes_version=0)
+
+
 @pytest.mark.usefixtures("release")
 def test_the_reference_is_what_the_version_was_trained_on_whatever_the_tables_hold_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
     append_month(flights(MEASURED, 500), outcomes=500)
