@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,11 +20,11 @@ def fit_inputs(network: Network, data: TrainingData) -> None:
     minimum, maximum = _ranges(data.contract.numbers)
     network.minimum.copy_(minimum)
     network.maximum.copy_(maximum)
-    for place, column in enumerate(numbers.unbind(dim=1)):
-        known = column[~torch.isnan(column)].clamp(minimum[place], maximum[place]).double()
+    for place, column in enumerate(numbers.numpy().T):
+        known = column[~np.isnan(column)].clip(minimum[place].item(), maximum[place].item())
         if len(known) > 0:  # a column that is missing in every row keeps zeros, and its flag says so
-            network.typical[place] = known.median()
-            network.edges[place] = _edges(known, network.shape.number_bins)
+            network.typical[place], *edges = _typical_and_edges(known, network.shape.number_bins)
+            network.edges[place] = torch.tensor(edges)
     correction = labels - network.baseline(numbers)
     network.gain.copy_(correction.median())
     network.scale.copy_((correction - network.gain).abs().mean().clamp(min=1e-3))
@@ -36,7 +37,12 @@ def _ranges(numbers: tuple[Input, ...]) -> tuple[Tensor, Tensor]:
     return minimum, maximum
 
 
-def _edges(known: Tensor, bins: int) -> Tensor:
-    """Quantiles of `known` [n], ascending, [bins + 1]; by sorting, since torch.quantile refuses more than 16 million values."""
-    ranks = torch.linspace(TAIL, 1 - TAIL, bins + 1, dtype=torch.float64) * (len(known) - 1)
-    return known.sort().values[ranks.round().long()]
+def _typical_and_edges(known: np.ndarray, bins: int) -> list[float]:
+    """The lower median of `known` [n], which is reordered, and bins + 1 of its quantiles, ascending.
+
+    Picked out by numpy: to sort them all with torch took four times as long, 10 of 14 s of a start on four million rows.
+    """
+    edges = np.linspace(TAIL, 1 - TAIL, bins + 1) * (len(known) - 1)
+    ranks = [(len(known) - 1) // 2, *edges.round().astype(int)]
+    known.partition(ranks)
+    return known[ranks].tolist()
