@@ -53,7 +53,7 @@ clean:  ## stop all that was started and remove .roundtrip
 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 lock: setup  ## resolve the requirements anew
-	@$(LOCK) requirements.in --output-file requirements.txt
+	@$(LOCK) requirements.in --excludes docker/local_stack/excluded.in --output-file requirements.txt
 	@$(LOCK) docker/local_stack/triton_server.in --no-deps --output-file docker/local_stack/triton_server.txt
 	@$(LOCK) docker/local_stack/triton_backend.in --output-file docker/local_stack/triton_backend.txt
 	@$(LOCK) docker/local_stack/source_data.in --no-deps --output-file docker/local_stack/source_data.txt

@@ -25,8 +25,6 @@ ROWS_AT_ONCE = 250_000
 """Rows of a table that are joined in memory."""
 BATCH_ROWS = 65_536
 _HASH = "hash of the key"
-_HASHES = pa.array([f"{number:03x}" for number in range(4096)])
-"""What an MD5 may begin with."""
 _MOST_BUCKETS = 512
 """All are open at once, and a process may have 1024 files. More than 128 million rows make the buckets larger."""
 
@@ -85,10 +83,11 @@ def _spread(side: Side, key: Sequence[str], folder: Path, buckets: int) -> None:
     folder.mkdir()
     reader = read_query(side.table, f"SELECT *, substr(md5({key_text(key)}), 1, 3) AS {identifier(_HASH)} FROM ({side.query})")
     schema = reader.schema.remove(reader.schema.get_field_index(_HASH))
+    hashes = pa.array([f"{number:03x}" for number in range(4096)])  # all there are; not at import, when it would load pandas
     with ExitStack() as open_files:
         writers = [open_files.enter_context(pa.ipc.new_file(str(folder / str(bucket)), schema)) for bucket in range(buckets)]
         for batch in reader:
-            places = pc.index_in(batch.column(_HASH), _HASHES).to_numpy() // (len(_HASHES) // buckets)
+            places = pc.index_in(batch.column(_HASH), hashes).to_numpy() // (len(hashes) // buckets)
             rows = batch.select(schema.names).take(pa.array(np.argsort(places, kind="stable")))
             ends = np.cumsum(np.bincount(places, minlength=buckets)).tolist()
             for writer, first, end in zip(writers, [0, *ends], ends, strict=False):

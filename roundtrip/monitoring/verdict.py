@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from roundtrip.contracts.use_cases import RetrainPolicy
 from roundtrip.monitoring.performance import Performance
-from roundtrip.monitoring.refit import Refit
+
+if TYPE_CHECKING:  # it loads torch and LightGBM: 3 CPU s of a decision that needs neither
+    from roundtrip.monitoring.refit import Refit
 
 Verdict = Literal["stable", "watch", "decayed", "unknown"]
 Cause = Literal["none", "bad data", "data drift", "concept drift"]
