@@ -239,7 +239,7 @@ class RetrainPolicy:
 
     refit_gain: float = 0.015
     """Share of the live model's MAE that a refit must save on the partition's later half; its 95 % interval must exclude zero as well.
-    In flight_eta's year three months reach it (1.6 to 4.0 %), the others do not (up to 1.3 %)."""
+    In flight_eta's year four months reach it (1.8 to 4.3 %), the others do not (up to 1.2 %)."""
     persistence_partitions: int = 1
     """Partitions in a row, the measured one included, that must show it before a retrain is asked for. 1: the first one counts, since a
     partition of flight_eta is a month, and waiting for a second one costs as much as the refit gains."""

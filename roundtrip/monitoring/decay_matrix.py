@@ -1,7 +1,7 @@
 """How a model ages: trained on each month, tested on each later one.
 
-The learner is the challenger of refit.py, so a matrix of a year takes a minute and not an hour: how fast what is learned goes out of
-date is a property of the data, and hardly one of the learner. On the diagonal the month's earlier half is learned, its later half tested.
+The learner is a few boosted trees, so a matrix of a year takes a minute and not an hour: how fast what is learned goes out of date is a
+property of the data, and hardly one of the learner. On the diagonal the month's earlier half is learned, its later half tested.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.drawing import INK, as_png, new_figure
-from roundtrip.evaluation.yardstick import trees_answer
-from roundtrip.monitoring.refit import CHALLENGER
+from roundtrip.evaluation.yardstick import TreeRecipe, trees_answer
 from roundtrip.monitoring.scored_rows import days
 from roundtrip.training.rows import rows_of, vocabulary
 
+LEARNER = TreeRecipe(rounds=100, learning_rate=0.1, leaves=31)
+"""A quarter of the yardstick's trees, of half its leaves: a month has fewer rows to learn from."""
 FEWEST_ROWS = 500
 """Labelled rows below which a month is neither learned from nor tested on."""
 
@@ -114,7 +115,7 @@ def _cells(use_case: UseCase, month: str, learned: pa.Table, asked: Mapping[str,
     contract = ModelContract.of(use_case, vocabulary(use_case, [learned]))
     tested = pa.concat_tables(asked.values(), promote_options="permissive")
     known, questions = (rows_of(contract, table, use_case.label) for table in (learned, tested))
-    median = trees_answer(contract, known, questions, CHALLENGER).median
+    median = trees_answer(contract, known, questions, LEARNER).median
     labels, carried = _labels(use_case, tested)
     return [_cell(month, other, labels[part], median[part], carried[part]) for other, part in _parts(asked)]
 
