@@ -36,8 +36,9 @@ def test_the_same_rows_give_the_same_trees() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_yardstick_is_no_part_of_what_airflow_parses_or_what_serves() -> None:
-    for module in ("use_cases", "operators.job", "roundtrip.serving.gateway.app", "roundtrip.serving.score_partition", "jobs.train_model"):
+def test_the_yardstick_is_no_part_of_what_airflow_parses_what_serves_or_what_decides() -> None:
+    serving = "roundtrip.serving.gateway.app", "roundtrip.serving.score_partition"
+    for module in ("use_cases", "operators.job", *serving, "jobs.train_model", "jobs.decide_retrain"):
         code = f"import sys, {module}; sys.exit('lightgbm' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, module
 
