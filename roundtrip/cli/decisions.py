@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from roundtrip.cli.demo.replay import load_use_case
 from roundtrip.cli.stack import environment
@@ -94,25 +95,33 @@ def decay(
     told.print(f"Kept: {folder}/decay.png, decay.json", highlight=False, soft_wrap=True)
 
 
-def decisions_shown(records: list[DecisionRecord]) -> Table:
-    """A row a partition."""
-    shown = Table("partition", "version", "MAE", "baseline", "a refit gains", "verdict", "cause", "decision", "why", box=None)
+def decisions_shown(records: list[DecisionRecord]) -> Group:
+    """A row a partition, and below, why: a terminal of 80 columns has no room for both in a row."""
+    shown = Table(
+        "partition", "version", "MAE", "baseline", Column("a refit gains", no_wrap=True), "verdict", "cause", "decision", box=None
+    )
+    whys = []
     for record in records:
-        why = " ".join(record.reasons) + (f" (Revises: {record.revises}.)" if record.revises else "")
         numbers = (_number(record.mae), _number(record.baseline_mae), _gain(record))
-        shown.add_row(
-            *map(escape, (record.partition, record.model_version, *numbers, record.verdict, record.cause or "–", record.action, why))
-        )
-    return shown
+        shown.add_row(*map(escape, (record.partition, record.model_version, *numbers, record.verdict, record.cause or "–", record.action)))
+        whys.append((record.partition, " ".join(record.reasons) + (f" (Revises: {record.revises}.)" if record.revises else "")))
+    return Group(shown, _why(whys))
 
 
-def replay_shown(replayed: list[Replayed]) -> Table:
-    """A row a partition, the two decisions side by side; `≠` where they differ."""
-    shown = Table("partition", "version", "a refit gains", "was", "would be", "", "why", box=None)
+def replay_shown(replayed: list[Replayed]) -> Group:
+    """A row a partition, the two decisions side by side, `≠` where they differ; below, why."""
+    shown = Table("partition", "version", Column("a refit gains", no_wrap=True), "was", "would be", "", box=None)
     for each in replayed:
         record = each.record
-        why = " ".join(each.decision.reasons)
-        row = (record.partition, record.model_version, _gain(record), record.action, each.decision.action, "≠" if each.differs else "", why)
+        row = (record.partition, record.model_version, _gain(record), record.action, each.decision.action, "≠" if each.differs else "")
+        shown.add_row(*map(escape, row))
+    return Group(shown, _why([(each.record.partition, " ".join(each.decision.reasons)) for each in replayed]))
+
+
+def _why(reasons: Iterable[tuple[str, str]]) -> Table:
+    """A row a partition."""
+    shown = Table("partition", "why", box=None)
+    for row in reasons:
         shown.add_row(*map(escape, row))
     return shown
 
@@ -128,7 +137,7 @@ def decay_shown(matrix: DecayMatrix) -> Table:
 def _gain(record: DecisionRecord) -> str:
     if record.refit_gain is None or record.refit_gain_low is None:
         return "–"
-    return f"{record.refit_gain:.1%} ({record.refit_gain_low:.1%} at least)"
+    return f"{record.refit_gain:.1%} (≥ {record.refit_gain_low:.1%})"
 
 
 def _number(value: float | None) -> str:

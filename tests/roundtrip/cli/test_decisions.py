@@ -40,7 +40,7 @@ def test_decisions_are_a_row_each_with_figures_and_reasons() -> None:
         write_decision(record)
     shown = said("decisions", "flight_eta")
     assert shown.count("as it was") == len(RECORDS)
-    assert "3.8% (0.2% at least)" in shown
+    assert "3.8% (≥ 0.2%)" in shown
     told = json.loads(said("decisions", "flight_eta", "--json"))
     assert [entry["partition"] for entry in told] == [record.partition for record in RECORDS]
     assert told[1]["cause"] == "concept drift"
