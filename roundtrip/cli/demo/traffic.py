@@ -18,7 +18,7 @@ import msgspec
 
 Row = Mapping[str, float | int | str | None]
 
-REQUESTS_PER_S = 20.0
+REQUESTS_PER_S = 30.0
 """The trickle: enough that a gap of 50 ms in serving shows, and under 2 % of what the gateway can answer."""
 SAMPLE_THREADS = 4
 """Requests of a sample that are under way at once."""
