@@ -23,8 +23,8 @@ def fit_inputs(network: Network, data: TrainingData) -> None:
     for place, column in enumerate(numbers.numpy().T):
         known = column[~np.isnan(column)].clip(minimum[place].item(), maximum[place].item())
         if len(known) > 0:  # a column that is missing in every row keeps zeros, and its flag says so
-            network.typical[place], *edges = _typical_and_edges(known, network.shape.number_bins)
-            network.edges[place] = torch.tensor(edges)
+            typical, *edges = _typical_and_edges(known, network.shape.number_bins)
+            network.typical[place], network.edges[place] = typical, torch.tensor(edges)
     correction = labels - network.baseline(numbers)
     network.gain.copy_(correction.median())
     network.scale.copy_((correction - network.gain).abs().mean().clamp(min=1e-3))
