@@ -40,7 +40,7 @@ def _ranges(numbers: tuple[Input, ...]) -> tuple[Tensor, Tensor]:
 def _typical_and_edges(known: np.ndarray, bins: int) -> list[float]:
     """The lower median of `known` [n], which is reordered, and bins + 1 of its quantiles, ascending.
 
-    Picked out by numpy: to sort them all with torch took four times as long, 10 of 14 s of a start on four million rows.
+    Picked out by numpy, 0.13 s for four million values: torch took 0.5 s to sort them, and a start does it for every column.
     """
     edges = np.linspace(TAIL, 1 - TAIL, bins + 1) * (len(known) - 1)
     ranks = [(len(known) - 1) // 2, *edges.round().astype(int)]
