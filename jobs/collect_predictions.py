@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import TableVersion, job_parser, receipt_for
-from roundtrip.lakehouse.prediction_log import TABLE, collect_predictions
+from roundtrip.lakehouse.logged_requests import TABLE
+from roundtrip.lakehouse.prediction_log import collect_predictions
 from roundtrip.lakehouse.session import spark_session
 from roundtrip.lakehouse.tables import current_version, table_uri
 from use_cases import use_case_named

@@ -14,7 +14,7 @@ from roundtrip.contracts import storage
 from roundtrip.contracts.errors import TableMissing, UnknownModelVersion, UnknownPrediction
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.dependents import snapshots_in_store
-from roundtrip.lakehouse.prediction_log import TABLE as PREDICTION_LOG
+from roundtrip.lakehouse.logged_requests import TABLE as PREDICTION_LOG
 from roundtrip.lakehouse.publish import Commit, Provenance, newest_of
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import history_of, open_table

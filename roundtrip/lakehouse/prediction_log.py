@@ -10,11 +10,11 @@ from pyspark.sql import functions as sf
 from roundtrip.contracts import storage
 from roundtrip.contracts.names import MONTH
 from roundtrip.contracts.settings import settings
+from roundtrip.lakehouse.logged_requests import TABLE
 from roundtrip.lakehouse.publish import insert_missing
 from roundtrip.lakehouse.session import computed
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, spark_uri
 
-TABLE = "prediction_log"
 BROKEN = "prediction_log_broken"
 _KEY = "prediction_id"
 COLUMNS = {

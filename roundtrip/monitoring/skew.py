@@ -9,24 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from roundtrip.contracts.errors import TableMissing
+from roundtrip.contracts.model_contract import Value
 from roundtrip.contracts.names import checked_partition
 from roundtrip.contracts.receipts import Figure
 from roundtrip.contracts.use_cases import Input, UseCase
-from roundtrip.lakehouse.joined import Side, joined_rows, key_text
+from roundtrip.lakehouse.joined import Side, joined_rows
+from roundtrip.lakehouse.logged_requests import INPUTS, KEY, TABLE, inputs_sent, keyed_side
 from roundtrip.lakehouse.tables import PARTITION_COLUMN, identifier, literal, open_table, rows_in
 
-_object = msgspec.json.Decoder(dict).decode
-
-TABLE = "prediction_log"
-_KEY, _SENT = "key_of_row", "sent_with_request"
-"""Columns of the join."""
 SAME_WITHIN = 1e-9
 """Relative difference of two numbers that are the same: JSON carries a double whole."""
 SKEWED = 0.01
@@ -55,35 +51,31 @@ def skew_of(use_case: UseCase, partition: str, *, features_version: int) -> Skew
     except TableMissing:
         return None
     features = open_table(use_case.name, use_case.features_table, version=features_version)
-    of_partition = f"WHERE {PARTITION_COLUMN} = {literal(checked_partition(partition))}"
+    of_partition = f"{PARTITION_COLUMN} = {literal(checked_partition(partition))}"
     held = ", ".join(identifier(entry.name) for entry in use_case.inputs)
     sides = [
         Side(
             table=logged,
-            query=f"SELECT key AS {_KEY}, inputs AS {_SENT} FROM side {of_partition} AND key IS NOT NULL",
+            query=f"SELECT key AS {KEY}, inputs AS {INPUTS} FROM side WHERE {of_partition} AND key IS NOT NULL",
             rows=rows_in(logged, [partition]),
         ),
-        Side(
-            table=features,
-            query=f"SELECT {key_text(use_case.key)} AS {_KEY}, {held} FROM side {of_partition}",
-            rows=rows_in(features, [partition]),
-        ),
+        keyed_side(use_case, features, held, where=of_partition, months=[partition]),
     ]
-    return compare(use_case.inputs, joined_rows([_KEY], sides))
+    return compare(use_case.inputs, joined_rows([KEY], sides))
 
 
 def compare(inputs: Sequence[Input], rows: Iterable[pa.RecordBatch]) -> Skew | None:
     """What was sent (a JSON object) beside the inputs as the features hold them."""
     count, differing = 0, dict.fromkeys((entry.name for entry in inputs), 0)
     for batch in rows:
-        sent = [_object(text) for text in batch.column(_SENT).to_pylist()]
+        sent = inputs_sent(batch)
         count += len(sent)
         for entry in inputs:
             differing[entry.name] += int(_differs(entry, batch.column(entry.name), [row.get(entry.name) for row in sent]).sum())
     return Skew(rows=count, features=differing) if count else None
 
 
-def _differs(entry: Input, held: pa.Array, sent: list[object]) -> NDArray[np.bool_]:
+def _differs(entry: Input, held: pa.Array, sent: Sequence[Value]) -> NDArray[np.bool_]:
     """Where the two differ, bool [n]. Missing on both sides is the same."""
     if entry.kind == "category":
         return np.array([before != now for before, now in zip(held.to_pylist(), sent, strict=True)], dtype=np.bool_)

@@ -21,8 +21,9 @@ LOOK_EVERY_S = 1.5
 """Seconds between two looks at Airflow: each costs its API server about 0.1 CPU seconds."""
 FIRST_RUN = "demo__first_training"
 """Run id of the first training: the same each time, so that it is started once."""
-SAMPLE_ROWS = 400
-"""Rows of each replayed month that the gateway is asked about."""
+SAMPLE_ROWS = 600
+"""Rows of each replayed month that the gateway is asked about: enough that their outcomes can judge the next candidate (the gate's smallest
+slice, 200 rows of the month's last fortnight)."""
 
 
 @dataclass(frozen=True, kw_only=True)

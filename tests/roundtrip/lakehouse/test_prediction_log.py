@@ -3,7 +3,8 @@ import json
 from pyspark.sql import SparkSession
 
 from roundtrip.contracts import storage
-from roundtrip.lakehouse.prediction_log import BROKEN, TABLE, Collected, collect_predictions
+from roundtrip.lakehouse.logged_requests import TABLE
+from roundtrip.lakehouse.prediction_log import BROKEN, Collected, collect_predictions
 from roundtrip.lakehouse.tables import read_table
 
 

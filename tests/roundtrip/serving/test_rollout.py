@@ -25,7 +25,8 @@ from roundtrip.serving.release import change, history, read_release, watch
 from roundtrip.serving.release_steps import promote, roll_back, wait_for_gateway
 from roundtrip.serving.release_steps import stage as load_beside
 from roundtrip.serving.rollout import Standing, stand_canary, stand_shadow
-from roundtrip.serving.traffic import NO_SHIFT
+from roundtrip.serving.traffic import NO_SHIFT, ExpectedShift
+from tests.roundtrip.evaluation.known_outcomes import asked_rows, build_off_by, write_features, write_log, write_outcomes
 from tests.roundtrip.lakehouse.trips import TRIPS
 from tests.roundtrip.serving.gateway_process import KEY, Setting, wait_until
 from tests.roundtrip.serving.tiny_version import tiny_contract, tiny_network
@@ -154,6 +155,30 @@ def test_a_bad_candidate_is_rolled_back_by_itself_and_no_caller_sees_it_fail(
     assert seen[200, "2"] <= 500
     assert history(setting.name)[-1].stage == "rolled back"
     assert rule in history(setting.name)[-1].why
+
+
+@pytest.mark.parametrize("wanted", [False, True], ids=["retrained", "wanted by a person"])
+def test_a_candidate_that_outcomes_speak_against_gets_no_request_unless_a_person_wants_it(
+    setting: Setting, tmp_path: Path, capfd: pytest.CaptureFixture[str], wanted: bool
+) -> None:
+    near, off = build_off_by(tmp_path / "near", 0), build_off_by(tmp_path / "off", 20)
+    stage(setting, near, "1")
+    wait_for_gateway(promote(setting.name, "1", expected_generation=read_release(setting.name).generation, why="test"))
+    rows = asked_rows(near)
+    for write in (write_features, write_outcomes, write_log):
+        write(rows, use_case_name=setting.name)
+    stage(setting, off)
+    stands = replace(standing(setting), expected_shift=ExpectedShift(mean=20), wanted=wanted)
+    with callers(setting) as seen:
+        if wanted:
+            assert stand_shadow(stands).figures()["outcome_rows"] == 280
+            assert read_release(setting.name).stage == "shadow"
+        else:
+            with pytest.raises(CandidateMisbehaves, match=r"rolled back from shadow: outcomes: MAE .* on 280 rows of 14 days"):
+                stand_shadow(stands)
+            assert (history(setting.name)[-1].stage, history(setting.name)[-1].version) == ("rolled back", "2")
+    assert set(seen) == {(200, "1")}
+    assert "shadow: MAE " in capfd.readouterr().out
 
 
 def test_without_traffic_a_candidate_is_paused_and_goes_on_when_there_is_some(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
