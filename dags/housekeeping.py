@@ -1,9 +1,9 @@
-"""Keep the tables small and fast, and nothing that a live model was trained on away.
+"""Keep the tables small and fast, and throw away what is old, but nothing that a model was trained on.
 
 **Starts** every night.
 
-**Does** compact the tables' small files (optimize) and remove files that no kept table version needs (vacuum). A version that a live
-model's snapshot cites is never removed.
+**Does** compact the tables' small files (optimize) and remove files that no kept table version needs (vacuum). A version that a
+model's snapshot cites is never removed. Run folders go 400 days after their last job, but for those whose run registered a model version.
 """
 
 from datetime import timedelta
@@ -23,4 +23,4 @@ for use_case in declared_use_cases():
         schedule=CronTriggerTimetable("20 3 * * *", timezone="UTC"),
         deadline=timedelta(hours=1),
     ):
-        SparkJob(task_id="keep_house", task_display_name="Optimize and vacuum")
+        SparkJob(task_id="keep_house", task_display_name="Compact and remove")

@@ -1,13 +1,13 @@
 """Processes that outlive whoever started them: each in its own session, with its log, pid and exit code in files.
 
-    <jobs>/<key>/lock                      held while deciding whether to start one
+    <jobs>/<key>/                          locked while deciding whether to start one
     <jobs>/<key>/<attempt>/command.json    what runs (never the environment: it holds secrets)
                           /log             what it said
                           /pid             pid and start time of its supervisor (operators/run_detached.py)
                           /exit_code       written once, when it is over
 
 A key runs once at a time: submitting it while it runs returns the running attempt. After that a new attempt starts, and
-the folders of the old ones stay.
+the folders of the old ones stay until nothing was started under the key for KEPT_DAYS.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -33,6 +34,9 @@ State = Literal["running", "ended", "lost"]
 
 LOOK_AGAIN_S = 0.05
 """Seconds between two looks at a job's files: what a finished job waits at most for the task to notice."""
+
+KEPT_DAYS = 30
+"""Days for which a key's folder stays after its last start: what its job said is in Airflow's log too."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,10 @@ class Attempt:
 
 def submit(jobs: Path, key: str, argv: Sequence[str], *, environment: Mapping[str, str], folder: Path = REPOSITORY) -> Attempt:
     """The running attempt of `key`, or a new one that runs `argv` (never through a shell) in `folder`."""
-    with _locked(jobs / key):
-        attempts = sorted(int(path.name) for path in (jobs / key).iterdir() if path.name.isdigit())
-        for number in attempts[-1:]:
-            latest = Attempt(jobs / key / str(number))
+    _remove_old(jobs)
+    with _locked(jobs, fcntl.LOCK_SH), _locked(jobs / key, fcntl.LOCK_EX):
+        attempts = _attempts(jobs / key)
+        for latest in attempts[-1:]:
             if latest.state() == "running":
                 return latest
             latest.stop()  # a lost supervisor may have left its job behind: never two at once
@@ -124,13 +128,30 @@ def attempt_named(jobs: Path, name: str) -> Attempt:
     return Attempt(jobs / name)
 
 
+def _attempts(key: Path) -> list[Attempt]:
+    """In the order in which they were started."""
+    return [Attempt(key / str(number)) for number in sorted(int(path.name) for path in key.iterdir() if path.name.isdigit())]
+
+
+def _remove_old(jobs: Path) -> None:
+    """Remove the folders of keys under which nothing was started for KEPT_DAYS. While somebody starts a job, the next one does it."""
+    with suppress(BlockingIOError), _locked(jobs, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        for key in jobs.iterdir():
+            old = time.time() - key.stat().st_mtime > KEPT_DAYS * 86_400
+            if old and all(attempt.state() != "running" for attempt in _attempts(key)):
+                shutil.rmtree(key)
+
+
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Alone with the folder; the lock goes with the process that holds it."""
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold the folder's lock, which goes with the process that holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, how)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _start(attempt: Attempt, argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> Attempt:

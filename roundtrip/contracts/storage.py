@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from io import BufferedReader, RawIOBase
@@ -34,6 +35,7 @@ class StoredObject:
     uri: str
     size: int
     etag: str
+    changed_at: datetime
 
 
 @cache
@@ -174,7 +176,7 @@ def list_objects(prefix: str) -> Iterator[StoredObject]:
         return
     for page in s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
         for entry in page.get("Contents", []):
-            yield StoredObject(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["ETag"].strip('"'))
+            yield StoredObject(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
 
 def upload_folder(folder: Path, uri: str) -> None:
@@ -233,4 +235,5 @@ def _list_files(prefix: str, path: str) -> Iterator[StoredObject]:
             status = file.stat()
         except FileNotFoundError:  # removed since it was found
             continue
-        yield StoredObject(f"file://{file}", status.st_size, f"{status.st_mtime_ns}-{status.st_size}")
+        changed_at = datetime.fromtimestamp(status.st_mtime, UTC)
+        yield StoredObject(f"file://{file}", status.st_size, f"{status.st_mtime_ns}-{status.st_size}", changed_at)

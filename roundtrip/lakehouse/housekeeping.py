@@ -1,10 +1,12 @@
-"""Housekeeping: small files compacted, and files removed that neither a recent version nor a cited one needs."""
+"""Housekeeping: small files compacted, and files removed that neither a recent version nor a cited one needs; old run folders removed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
@@ -12,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.errors import TableMissing
-from roundtrip.contracts.receipts import TableVersion
+from roundtrip.contracts.receipts import RunFolder, TableVersion
+from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.definitions import tables_of
 from roundtrip.lakehouse.dependents import snapshots_in_store
@@ -20,6 +23,8 @@ from roundtrip.lakehouse.tables import PARTITION_COLUMN, open_table, spark_uri, 
 
 RETENTION_H = 168
 """Hours for which every version stays readable: a reader or writer that is at work may still need its files."""
+RUNS_KEPT_DAYS = 400
+"""Days for which a run folder stays after the last job wrote to it: a year's checks and reports can be opened, and a month more."""
 _SMALL_BYTES = 1 << 30
 """Delta's OPTIMIZE puts files below 1 GiB together."""
 
@@ -50,6 +55,30 @@ def keep_house(spark: SparkSession, use_case: UseCase, *, registered: Mapping[st
             continue
         kept.append(_keep_table(spark, use_case.name, table, opened, cited.get(table, set())))
     return kept
+
+
+def remove_old_runs(use_case_name: str, *, now: datetime) -> list[str]:
+    """Remove the run folders that nothing was written to for RUNS_KEPT_DAYS; gives their addresses.
+
+    One whose run registered a model version stays: the registry's version names the model in it as its source.
+    """
+    root = storage.join(settings().storage_root, "runs")
+    removed = []
+    for run, objects in groupby(storage.list_objects(f"{root}/{use_case_name}."), key=lambda entry: _run_of(entry.uri, root)):
+        found = list(objects)
+        last = max(entry.changed_at for entry in found)
+        registered = RunFolder(run).receipt_uri("register_model") in {entry.uri for entry in found}
+        if now - last > timedelta(days=RUNS_KEPT_DAYS) and not registered:
+            for entry in found:
+                storage.delete(entry.uri)
+            removed.append(run)
+    return removed
+
+
+def _run_of(uri: str, root: str) -> str:
+    """The address of the run folder that the object lies in."""
+    dag_id, run = uri.removeprefix(f"{root}/").split("/")[:2]
+    return storage.join(root, dag_id, run)
 
 
 def _cited_versions(use_case: UseCase, registered: Mapping[str, Collection[int]]) -> dict[str, set[int]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from operators.detached_process import Attempt, attempt_named, submit
+from operators.detached_process import KEPT_DAYS, Attempt, attempt_named, submit
 
 SLEEP = [sys.executable, "-c", "import time; print('started', flush=True); time.sleep(60)"]
 
@@ -149,3 +149,26 @@ def test_the_environment_is_not_written_down(tmp_path: Path) -> None:
 def test_nothing_in_an_argument_reaches_a_shell(tmp_path: Path) -> None:
     attempt = submit(tmp_path, "job", [*python("import sys; print(sys.argv[1])"), "$(id); rm -rf /"], environment=os.environ)
     assert ended(attempt) == ["$(id); rm -rf /"]
+
+
+def test_what_ended_long_ago_is_removed_by_whoever_starts_the_next_job_and_what_runs_stays(tmp_path: Path) -> None:
+    running = submit(tmp_path, "running", SLEEP, environment=os.environ)
+    for key in ("old", "recent"):
+        ended(submit(tmp_path, key, python("print('done')"), environment=os.environ))
+    long_ago = time.time() - (KEPT_DAYS + 1) * 86_400
+    for key in ("old", "running"):
+        os.utime(tmp_path / key, (long_ago, long_ago))
+    ended(submit(tmp_path, "next", python("print('done')"), environment=os.environ))
+    assert {path.name for path in tmp_path.iterdir()} == {"running", "recent", "next"}
+    assert attempt_named(tmp_path, "old/1").state() == "lost"
+    running.stop()
+
+
+def test_an_old_key_that_is_started_again_by_many_at_once_starts_one_job(tmp_path: Path) -> None:
+    ended(submit(tmp_path, "job", python("print('done')"), environment=os.environ))
+    long_ago = time.time() - (KEPT_DAYS + 1) * 86_400
+    os.utime(tmp_path / "job", (long_ago, long_ago))
+    with ThreadPoolExecutor(8) as many:
+        attempts = set(many.map(lambda _: submit(tmp_path, "job", SLEEP, environment=os.environ), range(8)))
+    assert len(attempts) == 1
+    attempts.pop().stop()

@@ -3,6 +3,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from roundtrip.contracts import storage
 from roundtrip.contracts.use_cases import UseCase
-from roundtrip.lakehouse.housekeeping import KeptTable, keep_house
+from roundtrip.lakehouse.housekeeping import RUNS_KEPT_DAYS, KeptTable, keep_house, remove_old_runs
 from roundtrip.lakehouse.publish import last_commits, publish
 from roundtrip.lakehouse.snapshot import Snapshot
 from roundtrip.lakehouse.tables import current_version, open_table, read_table
@@ -109,3 +110,15 @@ def assert_origin_is_told(run: str, *, version: int) -> None:
     """Lineage reads the commits' metadata, which outlives the files: neither checkpoints nor housekeeping take it away."""
     at, commit = last_commits("flight_eta", "features", ["2013-04"], version=version)["2013-04"]
     assert (at, commit.transaction, commit.rows) == (version, run, 40)
+
+
+def test_run_folders_go_when_nothing_was_written_to_them_for_long_but_for_those_that_registered_a_version(storage_root: str) -> None:
+    for run in ("flight_eta.watch_drift/a", "flight_eta.watch_drift/a-1", "flight_eta.train_and_release/b", "other.ingest/c"):
+        for file in ("receipts/measure_drift.json", "report.html"):
+            storage.write_bytes(f"{storage_root}/runs/{run}/{file}", b"{}")
+    storage.write_bytes(f"{storage_root}/runs/flight_eta.train_and_release/b/receipts/register_model.json", b"{}")
+    for days, removed in ((RUNS_KEPT_DAYS - 1, []), (RUNS_KEPT_DAYS + 1, ["a", "a-1"]), (RUNS_KEPT_DAYS + 1, [])):
+        found = remove_old_runs("flight_eta", now=datetime.now(UTC) + timedelta(days=days))
+        assert sorted(found) == [f"{storage_root}/runs/flight_eta.watch_drift/{run}" for run in removed]
+    left = [entry.uri.split("/runs/")[1].split("/") for entry in storage.list_objects(f"{storage_root}/runs/")]
+    assert {f"{dag}/{run}" for dag, run, *_ in left} == {"flight_eta.train_and_release/b", "other.ingest/c"}
