@@ -24,9 +24,10 @@ from roundtrip.contracts.columns import column_of
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.contracts.settings import REPOSITORY
 from roundtrip.evaluation.yardstick import trees_answer
+from roundtrip.lakehouse.joined import BATCH_ROWS
 from roundtrip.monitoring.answers import answer_inputs
 from roundtrip.monitoring.inputs import data_faults, input_drifts, inputs_drifted, joint_drift
-from roundtrip.monitoring.profile import BATCH_ROWS, ReferenceProfile, profile_reference, profile_rows
+from roundtrip.monitoring.profile import ReferenceProfile, profile_reference, profile_rows
 from roundtrip.monitoring.refit import CHALLENGER, refit_on
 from roundtrip.monitoring.scored_rows import OUTCOME
 from roundtrip.training.rows import rows_of, vocabulary

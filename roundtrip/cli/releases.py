@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
@@ -125,14 +125,15 @@ def document_shown(release: Release) -> str:
     return escape("\n".join(lines))
 
 
-def history_shown(entries: list[HistoryEntry]) -> Table:
-    """The history, the newest change first."""
-    shown = Table("generation", "stage", "version", "when (UTC)", "who", "why", "digest", box=None)
+def history_shown(entries: list[HistoryEntry]) -> Group:
+    """The history, the newest change first, and below, who and why: a terminal of 80 columns has no room for all in a row."""
+    changes = Table("generation", "stage", "version", "when (UTC)", "digest", box=None)
+    reasons = Table("generation", "who", "why", box=None)
     for entry in reversed(entries):
-        at = f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-        row = (str(entry.generation), entry.stage, entry.version, at, entry.who, entry.why, entry.digest[:DIGEST_SHOWN])
-        shown.add_row(*map(escape, row))
-    return shown
+        generation, at = str(entry.generation), f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+        changes.add_row(*map(escape, (generation, entry.stage, entry.version, at, entry.digest[:DIGEST_SHOWN])))
+        reasons.add_row(*map(escape, (generation, entry.who, entry.why)))
+    return Group(changes, reasons)
 
 
 def _prepared(use_case: str) -> str:

@@ -23,8 +23,6 @@ Batches = Callable[[], Iterable[pa.RecordBatch]]
 
 SAMPLE_ROWS = 100_000
 """Rows of the reference, drawn evenly, that say where bins part: an edge then lies within 0.3 % of its share."""
-BATCH_ROWS = 65_536
-"""Rows counted at once: 20 inputs of them take 10 MB."""
 SPARE = 1.25
 """How many times its rows a reservoir holds before it drops those that have lost their place."""
 MICROSECONDS_A_WEEK = 7 * 86_400_000_000

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from roundtrip.contracts.receipts import EVALUATION_FILE, SNAPSHOT_FILE, TableVersion
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.skill import Skill
+from roundtrip.lakehouse.joined import BATCH_ROWS
 from roundtrip.lakehouse.snapshot import Snapshot, batches_to_train_on, load_rows
 from roundtrip.lakehouse.tables import table_uri
-from roundtrip.monitoring.profile import BATCH_ROWS, Batches
+from roundtrip.monitoring.profile import Batches
 from roundtrip.registry.version_folder import fetch
 
 ROWS_IN_MEMORY = 500_000

@@ -105,9 +105,8 @@ def stand(standing: Standing, stage: Stage, *, share: int, requests: int) -> Sto
     if release.candidate is None or release.candidate.version != version:
         raise ReleaseConflict(f"version {version} of {use_case.name} is not the candidate any more: see `roundtrip releases`.")
     if (release.stage, release.share) != (stage, share):
-        entry = f"canary {share} %" if stage == "canary" else stage
         changed, generation = release.at(stage, share=share), release.generation
-        release = change(changed, expected_generation=generation, stage=entry, about=release.candidate, why=standing.why)
+        release = change(changed, expected_generation=generation, stage=_place(changed), about=release.candidate, why=standing.why)
     judge = Judge(use_case.rollout, expected_shift=standing.expected_shift)
     patience, reported = time.monotonic() + 60 * use_case.rollout.patience_minutes, 0.0
     while True:
@@ -176,4 +175,4 @@ def _nothing_to_stand(use_case: UseCase) -> Stood:
 
 
 def _place(release: Release) -> str:
-    return f"{release.share} % canary" if release.stage == "canary" else release.stage
+    return f"canary {release.share} %" if release.stage == "canary" else release.stage

@@ -40,13 +40,14 @@ def test_a_candidate_is_shown_with_its_stage() -> None:
 
 def test_the_newest_change_stands_first_with_who_and_why() -> None:
     at = datetime(2013, 4, 1, 12, 30, tzinfo=UTC)
-    entries = [HistoryEntry(number, "live", str(number), "cd" * 32, f"ada@host{number}", f"[why] {number}", at) for number in (1, 2)]
-    console = Console(file=io.StringIO(), width=200)
+    entries = [HistoryEntry(number, "canary 25 %", str(number), "cd" * 32, f"ada@host{number}", f"[why] {number}", at) for number in (1, 2)]
+    console = Console(file=io.StringIO(), width=80)
     console.print(history_shown(entries))
     assert isinstance(console.file, io.StringIO)
-    _, newest, oldest = console.file.getvalue().splitlines()
-    assert newest.split() == ["2", "live", "2", "2013-04-01", "12:30:00", "ada@host2", "[why]", "2", "cdcdcdcdcdcd"]
+    _, newest, oldest, _, why, _ = console.file.getvalue().splitlines()
+    assert newest.split() == ["2", "canary", "25", "%", "2", "2013-04-01", "12:30:00", "cdcdcdcdcdcd"]
     assert oldest.split()[0] == "1"
+    assert why.split() == ["2", "ada@host2", "[why]", "2"]
 
 
 @pytest.mark.parametrize(
