@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.fit_inputs import fit_inputs
 from roundtrip.training.loop import pinball_loss
 from roundtrip.training.network import Network, NetworkShape
-from roundtrip.training.ranks import become_torchrun, rank, started_by_torchrun, world_size
+from roundtrip.training.ranks import STORE, become_torchrun, rank, started_by_torchrun, world_size
 from roundtrip.training.rows import Rows, TrainingData, training_data
 from use_cases.flight_eta.declaration import USE_CASE
 
@@ -33,7 +34,7 @@ def main(folder: Path) -> None:
     recipe = msgspec.json.decode((folder / "recipe.json").read_bytes(), type=Recipe)
     if not started_by_torchrun():
         become_torchrun("benchmarks.training.plain_rank", [str(folder)], ranks=recipe.ranks)
-    distributed.init_process_group("gloo")
+    distributed.init_process_group("gloo", init_method=f"file://{os.environ[STORE]}", rank=rank(), world_size=world_size())
     data = training_data(USE_CASE, pq.read_table(folder / "train.parquet"), pq.read_table(folder / "held_out.parquet"))
     speeds = rows_per_second(data, recipe)
     if rank() == 0:

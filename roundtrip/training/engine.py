@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from roundtrip.contracts.errors import RankLost
 from roundtrip.contracts.use_cases import Recipe
-from roundtrip.training.ranks import kept_waiting, only_rank, world_size
+from roundtrip.training.ranks import STORE, kept_waiting, only_rank, rank, world_size
 from roundtrip.training.strategies import Strategy
 
 os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")  # read when deepspeed is imported
@@ -65,10 +65,14 @@ def _connect(recipe: Recipe) -> None:
     # spares the probe of every other operator (0.7 s).
     deepspeed.ops.__compatible_ops__ = {"deepspeed_shm_comm": False}
     on_gpu = torch.cuda.is_available()
+    backend = "nccl" if on_gpu else "gloo"
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    if STORE in os.environ:
+        meeting = f"file://{os.environ[STORE]}"
+        distributed.init_process_group(backend, init_method=meeting, rank=rank(), world_size=world_size(), timeout=timeout)
     # torchrun, or single_rank, has said all; without them it would ask MPI, Azure and AWS
-    deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", timeout=timeout, auto_mpi_discovery=False, verbose=False)
+    deepspeed.init_distributed(dist_backend=backend, timeout=timeout, auto_mpi_discovery=False, verbose=False)
 
 
 @contextmanager

@@ -16,6 +16,9 @@ _ONLY_RANK = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "GLOO_SOCKET_IF
 SHUTDOWN_S = 5
 """Seconds that torchrun gives the other ranks to end when one has failed; a stopped one must be killed, and nothing is lost with it."""
 
+STORE = "ROUNDTRIP_RANKS_STORE"
+"""Variable with the file by which the ranks of one machine find each other."""
+
 _ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:(\d{1,5})")
 
 
@@ -96,14 +99,21 @@ def become_torchrun(module: str, arguments: Sequence[str], *, ranks: int, nodes:
     Does not return. It restarts nothing itself: a lost rank ends the run, and whoever runs the command again resumes it. One thread
     a rank, because more of them than cores only fight.
     """
-    torchrun = [sys.executable, "-m", "torch.distributed.run", *_where(nodes), f"--shutdown-timeout={SHUTDOWN_S}"]
+    where, environment = _on_this_machine() if nodes is None else (_on_machines(nodes), {})
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *where, f"--shutdown-timeout={SHUTDOWN_S}"]
     started = [f"--nproc-per-node={ranks}", "-m", module, *arguments]
-    os.execve(sys.executable, [*torchrun, *started], {"OMP_NUM_THREADS": "1"} | os.environ)
+    os.execve(sys.executable, [*torchrun, *started], {"OMP_NUM_THREADS": "1"} | os.environ | environment)
 
 
-def _where(nodes: Nodes | None) -> list[str]:
+def _on_this_machine() -> tuple[list[str], dict[str, str]]:
+    """torchrun's options and variables. It and its ranks meet by files in memory: a port of it would be open on every interface."""
+    torchruns, ranks_own = (f"/proc/{os.getpid()}/fd/{os.memfd_create('ranks', 0)}" for _ in range(2))
+    options = ["--nnodes=1", "--rdzv-backend=c10d", "--rdzv-conf=store_type=file", f"--rdzv-endpoint={torchruns}"]
+    listening = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+    return options, {STORE: ranks_own, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", **listening}
+
+
+def _on_machines(nodes: Nodes) -> list[str]:
     """torchrun's options. Machines are numbered by who starts them (static), so that rank 0 is where its store and MLflow are."""
-    if nodes is None:
-        return ["--standalone"]
     place = [f"--nnodes={nodes.count}", f"--node-rank={nodes.rank}"]
     return [*place, "--rdzv-backend=static", f"--rdzv-endpoint={nodes.rendezvous}"]

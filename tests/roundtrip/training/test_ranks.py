@@ -5,10 +5,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from roundtrip.contracts.errors import BadNodes
 from roundtrip.training.ranks import Nodes
+from tests.roundtrip.training.joined_rank import RANKS
 
 REPOSITORY = Path(__file__).parents[3]
 RANK = """
@@ -38,6 +40,20 @@ def test_a_rank_in_its_own_session_ends_with_its_launcher_even_by_kill_9() -> No
     while not gone(rank) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert gone(rank)
+
+
+def test_the_ranks_of_one_machine_listen_on_the_loopback_only() -> None:
+    command = [sys.executable, "-m", "tests.roundtrip.training.joined_rank"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as launcher:
+        try:
+            assert launcher.stdout is not None
+            assert [launcher.stdout.readline() for _ in range(RANKS)] == [f"{RANKS}\n"] * RANKS
+            processes = [psutil.Process(launcher.pid), *psutil.Process(launcher.pid).children(recursive=True)]
+            listening = [each.laddr.ip for process in processes for each in process.net_connections("inet") if each.status == "LISTEN"]
+        finally:
+            launcher.kill()
+    assert len(processes) == 1 + RANKS
+    assert set(listening) == {"127.0.0.1"}
 
 
 def test_one_machine_is_asked_for_by_naming_none() -> None:
