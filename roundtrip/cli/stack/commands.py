@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from roundtrip.cli.stack import environment
-from roundtrip.cli.stack.credentials import write_private
+from roundtrip.cli.stack.credentials import own_certificate, write_private
 from roundtrip.cli.stack.layout import BUCKET, HOST, Stack, program, repository_path
 
 POSTGRES_USER = "nobody"
@@ -87,11 +87,25 @@ def s3(stack: Stack) -> Command:
         "s3.port.lance": 0,
         "s3.config": stack.home / "secrets" / "s3.json",
         "s3.autoCreateBucket": "false",
+        "disableHttp": "true",
         "admin.ui": "false",
         "webdav": "false",
         "bucket": BUCKET,
     }
-    return Command(argv=(str(program("weed")), "-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in options.items())))
+    arguments = (f"-{name}={value}" for name, value in options.items())
+    return Command(argv=(str(program("weed")), "-logtostderr=true", "mini", *arguments), environment=_s3_inner_access(stack))
+
+
+def _s3_inner_access(stack: Stack) -> dict[str, str]:
+    """What SeaweedFS's servers show each other, and nobody else has: tokens over HTTP, a certificate over gRPC."""
+    tokens = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
+    servers = ("ADMIN", "CLIENT", "FILER", "MASTER", "S3", "VOLUME", "WORKER")
+    certificate = str(own_certificate(stack.home / "secrets" / "s3_inner.pem"))
+    return {
+        **{f"WEED_JWT_{token}_KEY": stack.credentials.s3_inner_key for token in tokens},
+        "WEED_GRPC_CA": certificate,
+        **{f"WEED_GRPC_{server}_{part}": certificate for server in servers for part in ("CERT", "KEY")},
+    }
 
 
 def _s3_identities(stack: Stack) -> dict[str, object]:

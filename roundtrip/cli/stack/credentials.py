@@ -7,7 +7,11 @@ import json
 import os
 import secrets
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+CERTIFICATE_DAYS = 36_500
+"""A stack's certificate goes with the stack."""
 
 
 def _token() -> str:
@@ -29,6 +33,8 @@ class Credentials:
     roundtrip_database_password: str = field(default_factory=_token, repr=False)
     s3_access_key: str = field(default_factory=_token, repr=False)
     s3_secret_key: str = field(default_factory=_token, repr=False)
+    s3_inner_key: str = field(default_factory=_token, repr=False)
+    """Signs what SeaweedFS's servers ask of each other over HTTP."""
     spark_token: str = field(default_factory=_token, repr=False)
     mlflow_password: str = field(default_factory=_token, repr=False)
     mlflow_session_key: str = field(default_factory=_token, repr=False)
@@ -50,6 +56,29 @@ def load_credentials(home: Path) -> Credentials:
     if asdict(credentials) != saved:
         write_private(path, json.dumps(asdict(credentials), indent=2))
     return credentials
+
+
+def own_certificate(path: Path) -> Path:
+    """A certificate that vouches for itself, and its key, in one file that is made where it is missing: for TLS among a service's parts."""
+    if path.exists():
+        return path
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "roundtrip")])
+    certificate = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("roundtrip")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    write_private(path, (certificate.public_bytes(pem) + key.private_bytes(pem, form, serialization.NoEncryption())).decode())
+    return path
 
 
 def write_private(path: Path, text: str) -> None:

@@ -18,6 +18,8 @@ from roundtrip.cli.stack.processes import descendants, marked
 from roundtrip.cli.stack.records import recorded_processes
 
 LISTENING = "0A"
+GRPC_OFFSET = 10_000
+"""Of SeaweedFS's gRPC ports from those of the same servers for HTTP."""
 
 
 def status_of(method: str, url: str) -> int:
@@ -82,6 +84,9 @@ def sockets_of(pid: int) -> list[Path]:
     ("port", "request_line", "refusal"),
     [
         ("s3", "GET /roundtrip?list-type=2", 403),
+        ("s3_volume", "GET /1,01637037d6", 401),
+        ("s3_filer", "GET /buckets/roundtrip/", 404),
+        ("s3_master", "GET /col/delete?collection=nothing", 404),
         ("mlflow", "GET /api/2.0/mlflow/experiments/search?max_results=1", 401),
         ("airflow", "GET /api/v2/dags", 401),
         ("triton_http", "POST /v2/repository/index", 403),
@@ -106,6 +111,22 @@ def test_triton_loads_and_infers_nothing_without_the_admin_key(whole_stack: Stac
             triton.RepositoryModelLoad(service_pb2.RepositoryModelLoadRequest(model_name="anything"), timeout=10)
         with pytest.raises(grpc.RpcError, match="restricted"):
             triton.ModelInfer(service_pb2.ModelInferRequest(model_name="anything"), timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [("s3_filer", "filer_pb.SeaweedFiler/GetFilerConfiguration"), ("s3_master", "master_pb.Seaweed/GetMasterConfiguration")],
+)
+def test_seaweedfs_answers_its_own_parts_only(whole_stack: Stack, port: str, method: str) -> None:
+    address, pem = f"{HOST}:{whole_stack.ports[port] + GRPC_OFFSET}", (whole_stack.home / "secrets" / "s3_inner.pem").read_bytes()
+    named = [("grpc.ssl_target_name_override", "roundtrip")]
+    own, strangers = grpc.ssl_channel_credentials(pem, pem, pem), grpc.ssl_channel_credentials(pem)
+    with grpc.secure_channel(address, own, named) as channel:
+        assert channel.unary_unary(f"/{method}")(b"", timeout=10)
+    for channel in (grpc.secure_channel(address, strangers, named), grpc.insecure_channel(address)):
+        with channel, pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary(f"/{method}")(b"", timeout=10)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_spark_refuses_another_token(whole_stack: Stack) -> None:
