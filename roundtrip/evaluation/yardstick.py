@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch  # noqa: F401 - before lightgbm, which needs libgomp.so.1: torch brings its own, a slim Debian has none (apt install libgomp1)
-from lightgbm import Dataset, train
 from numpy.typing import NDArray
 
+from roundtrip.contracts.absent import absent
 from roundtrip.contracts.model_contract import ModelContract
 from roundtrip.training.rows import Rows
+
+with absent("sklearn"):  # LightGBM has classes for it, which nothing here uses, and imports it where it finds it: 1 CPU s
+    from lightgbm import Dataset, train
 
 
 @dataclass(frozen=True, kw_only=True)

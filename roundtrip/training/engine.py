@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +17,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from roundtrip.contracts.absent import absent
 from roundtrip.contracts.errors import RankLost
 from roundtrip.contracts.use_cases import Recipe
 from roundtrip.training.ranks import STORE, kept_waiting, only_rank, rank, world_size
@@ -29,12 +29,8 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 if not torch.cuda.is_available():
     # with DeepSpeed's choice, 1, each step of AdamW loads NVML to look for a GPU again: 0.3 ms
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "0")
-# DeepSpeed's autotuner, which nothing here asks for, imports MLflow where it finds it: 1 CPU s a rank.
-sys.modules.setdefault("mlflow", None)  # type: ignore[arg-type]
-import deepspeed  # noqa: E402
-
-if sys.modules["mlflow"] is None:
-    del sys.modules["mlflow"]
+with absent("mlflow"):  # DeepSpeed's autotuner, which nothing here asks for, imports it where it finds it: 1 CPU s a rank
+    import deepspeed
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
