@@ -90,7 +90,7 @@ class ReleaseFollower:
         return self._connection.execute(READ_ALL).fetchall()
 
     async def _take_all(self, releases: list[Release]) -> None:
-        self._tally.keep_only({release.use_case: release.generation for release in releases})
+        self._tally.follow({release.use_case: release.generation for release in releases})
         for release in releases:
             self.releases[release.use_case] = release
             if await self._stands_at(release) and self._stood.get(release.use_case) != release:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import Counter
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from roundtrip.contracts.errors import CandidateMisbehaves, ReleaseConflict, TooFewRequests
+from roundtrip.contracts.settings import settings
 from roundtrip.contracts.use_cases import Rollout
 from roundtrip.registry.version_folder import publish
 from roundtrip.serving.compile import build_version
+from roundtrip.serving.gateway.triton_http import ADMIN_HEADER
 from roundtrip.serving.going_back import version_to_leave
 from roundtrip.serving.release import change, history, read_release, watch
 from roundtrip.serving.release_steps import promote, roll_back, wait_for_gateway
@@ -210,6 +213,41 @@ def test_while_nobody_watches_the_candidate_gets_nothing(setting: Setting, spoil
         wait_until(lambda: gets_nothing(seen), "the candidate gets nothing: PostgreSQL is away")
         setting.database.mend()
     assert {status for status, _ in seen} == {200}
+
+
+def test_in_the_canary_both_versions_are_asked_as_often_whoever_answers(setting: Setting, spoilt_versions: dict[str, Path]) -> None:
+    """One that were asked less often would be slower for that alone."""
+    setting.release("1")
+    stage(setting, spoilt_versions["good"])
+    staged = read_release(setting.name)
+    about = staged.candidate
+    assert about is not None
+    canary = change(staged.at("canary", share=10), expected_generation=staged.generation, stage="canary", about=about, why="test")
+    answered: Counter[str] = Counter()
+    watch(setting.name, canary.generation)
+    wait_until(lambda: ask_once(setting) == "2", "the candidate answers")
+    before = [rows_asked_about(about.triton_model, version) for version in ("1", "2")]
+    for _ in range(100):
+        watch(setting.name, canary.generation)
+        answered[ask_once(setting)] += 1
+    wait_until(lambda: rows_asked_about(about.triton_model, "1") >= before[0] + 100, "the live version saw all")
+    wait_until(lambda: rows_asked_about(about.triton_model, "2") >= before[1] + 100, "the candidate saw all")
+    assert 0 < answered["2"] < 40
+    assert answered["1"] == 100 - answered["2"]
+
+
+def ask_once(setting: Setting) -> str:
+    """The version that answers a row of a new key."""
+    instance = {"carrier": "AA", "delay_minutes": 5.0, "wind_mph": 7.5, "key": secrets.token_hex(8)}
+    return str(setting.client.post(f"/v1/models/{setting.name}:predict", json={"instances": [instance]}).json()["model_version"])
+
+
+def rows_asked_about(model: str, version: str) -> int:
+    """Rows that Triton has answered with the version."""
+    current = settings()
+    address = f"{current.triton_http_url}/v2/models/{model}/versions/{version}/stats"
+    stats = httpx.get(address, headers={ADMIN_HEADER: current.triton_admin_key}).json()
+    return int(stats["model_stats"][0]["inference_count"])
 
 
 def gets_nothing(seen: Counter[tuple[int, str]]) -> bool:
