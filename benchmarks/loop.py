@@ -65,14 +65,12 @@ def run_bare(partitions: str) -> dict[str, float]:
 
 def command(job: str, folder: RunFolder, partitions: str) -> list[str]:
     """The command line of one job of the chain."""
-    launcher = [sys.executable, "-m"]
     more = []
     if job == "train_model":
-        launcher += ["torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", "-m"]
         more = ["--ranks", str(RANKS)]
     elif job == "snapshot_dataset":
         more = ["--partitions", partitions]
-    return [*launcher, f"jobs.{job}", "--use-case", USE_CASE, "--run-dir", folder.uri, *more]
+    return [sys.executable, "-m", f"jobs.{job}", "--use-case", USE_CASE, "--run-dir", folder.uri, *more]
 
 
 def job_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Columns of an Arrow table as the model contract's `encode` takes them."""
+"""Columns of an Arrow table as numpy holds them, and as the model contract's `encode` takes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from roundtrip.contracts.errors import SnapshotUnusable
 from roundtrip.contracts.model_contract import Value
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 def column_of(table: pa.Table, name: str) -> Sequence[Value]:
@@ -22,3 +24,8 @@ def column_of(table: pa.Table, name: str) -> Sequence[Value]:
             f"the rows have no column {name!r}, which the use case declares: add it to the table's query.sql and build it again."
         )
     return table[name].to_numpy(zero_copy_only=False)
+
+
+def day_numbers(instants: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    """Number of the day (UTC) of each instant, int64 [n]."""
+    return instants.cast("date32").cast("int32").to_numpy(zero_copy_only=False).astype("int64")

@@ -196,6 +196,10 @@ class Gate:
                 "a slice is judged less strictly than the whole."
             )
 
+    def judges_slice(self, *, rows: int, days: int) -> bool:
+        """Whether a slice of so many rows, on so many days, is large enough to be judged."""
+        return rows >= self.minimum_slice_rows and days >= self.minimum_slice_days
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:

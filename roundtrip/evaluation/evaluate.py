@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from roundtrip.contracts.columns import column_of
+from roundtrip.contracts.columns import column_of, day_numbers
 from roundtrip.contracts.model_contract import Value
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.evaluation.quality import Evaluation, HeldOut, YardstickQuality, median_quality, quality
@@ -64,7 +64,7 @@ def ask(
     rows = HeldOut(
         labels=np.asarray(column_of(held_out, use_case.label), dtype=np.float64),
         baseline=np.asarray(columns[use_case.baseline.column], dtype=np.float64) + gain,
-        days=held_out[use_case.prediction_time].cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.int64),
+        days=day_numbers(held_out[use_case.prediction_time]),
     )
     return Answers(
         rows=rows,

@@ -16,6 +16,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from numpy.typing import NDArray
 
+from roundtrip.contracts.columns import day_numbers
 from roundtrip.contracts.errors import TableMissing
 from roundtrip.contracts.model_contract import Value
 from roundtrip.contracts.receipts import SNAPSHOT_FILE, Figure
@@ -24,7 +25,7 @@ from roundtrip.evaluation.skill import Excess, excess_with_interval
 from roundtrip.lakehouse.joined import Side, joined_rows
 from roundtrip.lakehouse.logged_requests import INPUTS, KEY, TABLE, inputs_sent, keyed_side
 from roundtrip.lakehouse.snapshot import Snapshot
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, identifier, literal, open_table, rows_in
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, identifier, in_partitions, literal, open_table, rows_in
 from roundtrip.registry.version_folder import fetch
 from roundtrip.serving.release import ReleasedVersion
 from roundtrip.serving.scoring import Scorer
@@ -87,7 +88,7 @@ def compare_on_requests(use_case: UseCase, candidate: ReleasedVersion, live: Rel
     asked = rows_in(logged, months)
     if not asked:
         return None
-    of_months = f"{PARTITION_COLUMN} IN ({', '.join(map(literal, months))})"
+    of_months = in_partitions(months)
     at, label = identifier(use_case.prediction_time), identifier(use_case.label)
     not_learned = f"{of_months} AND {at} >= to_timestamp({literal(since.isoformat())})"
     sides = [
@@ -117,9 +118,8 @@ def _errors(scorers: Sequence[Scorer], batch: pa.RecordBatch) -> NDArray[np.floa
     held = np.array([needed <= row.keys() for row in sent], dtype=np.bool_)
     columns = {name: [row.get(name) for row in sent] for name in sorted(needed)}
     outcomes = batch.column(_OUTCOME).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    days = batch.column(_AT).cast(pa.timestamp("s", tz="UTC")).cast(pa.date32()).cast(pa.int32()).to_numpy()
     errors = [np.abs(outcomes - _median(scorer, columns)) for scorer in scorers]
-    return np.stack([*errors, days.astype(np.float64)])[:, held]
+    return np.stack([*errors, day_numbers(batch.column(_AT))])[:, held]
 
 
 def _median(scorer: Scorer, columns: Mapping[str, Sequence[Value]]) -> NDArray[np.float64]:
@@ -131,11 +131,11 @@ def _compared(gate: Gate, found: NDArray[np.float64]) -> OnRequests | None:
     if not len(days):
         return None
     numbers = days.astype(np.int64)
-    many = len(numbers) >= gate.minimum_slice_rows and len(np.unique(numbers)) >= gate.minimum_slice_days
+    on_days = len(np.unique(numbers))
     return OnRequests(
         rows=len(numbers),
-        days=len(np.unique(numbers)),
+        days=on_days,
         candidate_mae=float(candidate.mean()),
         live_mae=float(live.mean()),
-        excess=excess_with_interval(candidate, live, numbers) if many else None,
+        excess=excess_with_interval(candidate, live, numbers) if gate.judges_slice(rows=len(numbers), days=on_days) else None,
     )

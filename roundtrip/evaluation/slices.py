@@ -75,7 +75,7 @@ def slices_found(entry: Slice, unit: str, values: Sequence[Value], errors: Error
         own = errors.of(member == place)
         if len(own.days):
             rows, days = len(own.days), len(np.unique(own.days))
-            judged = rows >= gate.minimum_slice_rows and days >= gate.minimum_slice_days
+            judged = gate.judges_slice(rows=rows, days=days)
             found.append(SliceFound(input=entry.input, value=name, rows=rows, days=days, figures=_figures(own) if judged else None))
     return found
 

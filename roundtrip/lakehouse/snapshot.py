@@ -21,7 +21,7 @@ from roundtrip.contracts.receipts import SNAPSHOT_FILE, TableVersion, code_commi
 from roundtrip.contracts.use_cases import UseCase
 from roundtrip.lakehouse.content_hash import content_sha256
 from roundtrip.lakehouse.joined import Side, joined_rows
-from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, identifier, literal, open_table, rows_in, rows_of, table_uri
+from roundtrip.lakehouse.tables import PARTITION_COLUMN, current_version, identifier, in_partitions, open_table, rows_in, rows_of, table_uri
 
 Pinned = tuple[DeltaTable, DeltaTable]
 """Features and outcomes, each open at a version."""
@@ -250,7 +250,7 @@ def _labelled_rows(use_case: UseCase, month: str, pinned: Pinned, columns: Seque
 
 def _labelled_batches(use_case: UseCase, months: Sequence[str], pinned: Pinned) -> Iterator[pa.RecordBatch]:
     """The same rows of some months, in any order, however many they are. Raises SnapshotUnusable where a file of them is gone."""
-    of_months = f"{PARTITION_COLUMN} IN ({', '.join(map(literal, months))})"
+    of_months = in_partitions(months)
     key, label = [*use_case.key, PARTITION_COLUMN], identifier(use_case.label)
     labels = f"SELECT {', '.join(map(identifier, key))}, {label} FROM side WHERE {of_months} AND {label} IS NOT NULL"
     features, outcomes = pinned

@@ -99,8 +99,13 @@ def read_table(
 def rows_of(opened: DeltaTable, *, partitions: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """The same of a table that is open already: who reads it month by month opens it once."""
     # the other way to filter, to_pyarrow_table(filters=…), first looks at the statistics of all files: months² for who reads all months
-    months = None if partitions is None else f"{PARTITION_COLUMN} IN ({', '.join(map(literal, partitions))})" if partitions else "FALSE"
+    months = None if partitions is None else in_partitions(partitions)
     return opened.to_pyarrow_dataset(file_pruning_predicate=months).to_table(columns=None if columns is None else list(columns))
+
+
+def in_partitions(partitions: Sequence[str]) -> str:
+    """SQL that is true for the rows of these partitions."""
+    return f"{PARTITION_COLUMN} IN ({', '.join(map(literal, partitions))})" if partitions else "FALSE"
 
 
 def identifier(name: str) -> str:

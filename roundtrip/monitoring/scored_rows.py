@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from numpy.typing import NDArray
 
+from roundtrip.contracts.columns import day_numbers
 from roundtrip.contracts.errors import NothingPredicted, SnapshotUnusable, TableMissing
 from roundtrip.contracts.receipts import TableVersion
 from roundtrip.contracts.use_cases import UseCase
@@ -22,7 +23,6 @@ from roundtrip.serving.score_partition import MODEL_VERSION
 
 OUTCOME = "outcome"
 """The label as it arrived; a prediction has the same name as the label."""
-MICROSECONDS_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,7 @@ def matrix(table: pa.Table, names: Sequence[str]) -> NDArray[np.float64]:
 
 def days(table: pa.Table, prediction_time: str) -> NDArray[np.int64]:
     """Day number of each row's prediction time (UTC), int64 [n]."""
-    instants = pc.cast(pc.cast(table.column(prediction_time), pa.timestamp("us", tz="UTC")), pa.int64())
-    return instants.to_numpy(zero_copy_only=False) // MICROSECONDS_A_DAY
+    return day_numbers(table.column(prediction_time))
 
 
 def _side(

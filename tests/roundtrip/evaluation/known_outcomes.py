@@ -79,7 +79,7 @@ def asked_rows(near: Path, *, days: int = DAYS) -> list[Asked]:
     ]
     said = Scorer(near).predict({name: [row[name] for row in inputs] for name in inputs[0]})[:, 0]
     outcomes = said + random.normal(0, NOISE_MINUTES, len(said))
-    moments = [START + timedelta(days=place // ROWS_A_DAY) for place in range(len(said))]
+    moments = [START + timedelta(days=place // ROWS_A_DAY, milliseconds=500) for place in range(len(said))]
     return [
         Asked(f"t{place}", at, row, float(outcome)) for place, (at, row, outcome) in enumerate(zip(moments, inputs, outcomes, strict=True))
     ]

@@ -24,7 +24,7 @@ from roundtrip.registry.version_folder import publish
 from roundtrip.serving.compile import build_version
 from roundtrip.serving.gateway.triton_http import ADMIN_HEADER
 from roundtrip.serving.going_back import version_to_leave
-from roundtrip.serving.release import change, history, read_release, watch
+from roundtrip.serving.release import Release, change, history, read_release, watch
 from roundtrip.serving.release_steps import promote, roll_back, wait_for_gateway
 from roundtrip.serving.release_steps import stage as load_beside
 from roundtrip.serving.rollout import Standing, stand_canary, stand_shadow
@@ -199,10 +199,7 @@ def test_while_nobody_watches_the_candidate_gets_nothing(setting: Setting, spoil
     """What a job leaves behind that was killed in the canary; and PostgreSQL away, where no job could see what is counted."""
     setting.release("1")
     stage(setting, spoilt_versions["good"])
-    staged = read_release(setting.name)
-    about = staged.candidate
-    assert about is not None
-    canary = change(staged.at("canary", share=50), expected_generation=staged.generation, stage="canary", about=about, why="test")
+    canary = begin_canary(setting, share=50)
     with callers(setting) as seen:
         watch(setting.name, canary.generation)
         wait_until(lambda: seen[200, "2"] > 0, "the candidate answers")
@@ -219,19 +216,17 @@ def test_in_the_canary_both_versions_are_asked_as_often_whoever_answers(setting:
     """One that were asked less often would be slower for that alone."""
     setting.release("1")
     stage(setting, spoilt_versions["good"])
-    staged = read_release(setting.name)
-    about = staged.candidate
-    assert about is not None
-    canary = change(staged.at("canary", share=10), expected_generation=staged.generation, stage="canary", about=about, why="test")
-    answered: Counter[str] = Counter()
+    canary = begin_canary(setting, share=10)
+    assert canary.candidate is not None
+    model, answered = canary.candidate.triton_model, Counter[str]()
     watch(setting.name, canary.generation)
     wait_until(lambda: ask_once(setting) == "2", "the candidate answers")
-    before = [rows_asked_about(about.triton_model, version) for version in ("1", "2")]
+    before = [rows_asked_about(model, version) for version in ("1", "2")]
     for _ in range(100):
         watch(setting.name, canary.generation)
         answered[ask_once(setting)] += 1
-    wait_until(lambda: rows_asked_about(about.triton_model, "1") >= before[0] + 100, "the live version saw all")
-    wait_until(lambda: rows_asked_about(about.triton_model, "2") >= before[1] + 100, "the candidate saw all")
+    wait_until(lambda: rows_asked_about(model, "1") >= before[0] + 100, "the live version saw all")
+    wait_until(lambda: rows_asked_about(model, "2") >= before[1] + 100, "the candidate saw all")
     assert 0 < answered["2"] < 40
     assert answered["1"] == 100 - answered["2"]
 
@@ -248,6 +243,14 @@ def rows_asked_about(model: str, version: str) -> int:
     address = f"{current.triton_http_url}/v2/models/{model}/versions/{version}/stats"
     stats = httpx.get(address, headers={ADMIN_HEADER: current.triton_admin_key}).json()
     return int(stats["model_stats"][0]["inference_count"])
+
+
+def begin_canary(setting: Setting, *, share: int) -> Release:
+    """The staged candidate in the canary, which nobody watches."""
+    staged = read_release(setting.name)
+    assert staged.candidate is not None
+    changed = staged.at("canary", share=share)
+    return change(changed, expected_generation=staged.generation, stage="canary", about=staged.candidate, why="test")
 
 
 def gets_nothing(seen: Counter[tuple[int, str]]) -> bool:
